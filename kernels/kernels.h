@@ -1,0 +1,346 @@
+/* ticlip's operations: all that the rooms above see of `kernels/`.
+ *
+ * Conventions. Matrices are row-major; `ld` counts elements between rows. Sizes are int64_t, 0 is
+ * allowed where a batch may be empty. f32 operands are IEEE binary32, bf16 ones the upper half of
+ * one, rounded to nearest even. A call borrows its operands and keeps nothing. Outputs must not
+ * overlap inputs unless a comment allows it. Every call adds its multiply-adds to the counters of
+ * the threads that ran it. Results depend on the plan and never on the number of threads.
+ *
+ * Errors: TIC_EUSAGE for arguments that cannot be (sizes, NULL, alignment), TIC_ERESOURCE when the
+ * scratch had to grow and memory was out. On failure outputs are unspecified. */
+#ifndef TIC_KERNELS_H
+#define TIC_KERNELS_H
+
+#include "base/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef uint16_t tic_bf16;
+typedef enum tic_dtype { TIC_F32 = 0, TIC_BF16 = 1 } tic_dtype;
+static inline size_t tic_dtype_size(tic_dtype type) {
+    return type == TIC_F32 ? 4 : 2;
+}
+const char *tic_dtype_name(tic_dtype type); /* "f32", "bf16" */
+float tic_from_bf16(tic_bf16 x);
+tic_bf16 tic_to_bf16(float x); /* nearest even; NaN stays NaN */
+
+/* ---- operations, purposes, counters ------------------------------------------------------- */
+
+typedef enum tic_op {
+    TIC_OP_GEMM,
+    TIC_OP_ATTENTION,
+    TIC_OP_ATTENTION_BACKWARD,
+    TIC_OP_CONTRASTIVE,
+    TIC_OP_DISTILL,
+    TIC_OP_LAYERNORM,
+    TIC_OP_LAYERNORM_BACKWARD,
+    TIC_OP_PATCHIFY,
+    TIC_OP_EMBEDDING,
+    TIC_OP_EMBEDDING_BACKWARD,
+    TIC_OP_L2NORM,
+    TIC_OP_L2NORM_BACKWARD,
+    TIC_OP_ADAMW,
+    TIC_OP_COUNT
+} tic_op;
+const char *tic_op_name(tic_op op); /* "gemm", "attention", ... */
+
+/* What a MAC is spent for; the ledger's columns (design: MACs). */
+typedef enum tic_purpose {
+    TIC_FOR_FORWARD, /* training */
+    TIC_FOR_BACKWARD,
+    TIC_FOR_RECOMPUTE, /* second forward of a micro-batched step */
+    TIC_FOR_TEACHER,
+    TIC_FOR_FISHER,
+    TIC_FOR_SELECTION,
+    TIC_FOR_PATCHING,
+    TIC_FOR_EVALUATION,
+    TIC_FOR_TUNING,
+    TIC_PURPOSE_COUNT
+} tic_purpose;
+const char *tic_purpose_name(tic_purpose purpose); /* "forward", "backward", ... */
+
+/* logical: what the shapes need. issued: added up by micro-kernel calls at their true tile sizes.
+ * Attention, contrastive and distill count their products; elementwise work and layernorm count
+ * no MACs (they are bound by memory and reported in GB/s). */
+typedef struct tic_macs {
+    uint64_t logical, issued;
+} tic_macs;
+typedef struct tic_counters {
+    tic_macs by[TIC_PURPOSE_COUNT][TIC_OP_COUNT];
+} tic_counters;
+tic_macs tic_counters_sum(const tic_counters *counters);
+tic_macs tic_counters_purpose(const tic_counters *counters, tic_purpose purpose);
+
+/* ---- plan ---------------------------------------------------------------------------------- */
+
+/* Which variant, with which knobs, computes which problem. Text, one line a problem:
+ *   <problem key> <variant> [<knob>=<integer>]...
+ * A key is `<op>/<precision>/<shape>`, as tic_problem_key writes it; `<op>/<precision>/any` stands
+ * for every shape that has no line of its own. Plan files (fingerprint, checksum, fallback) are
+ * autotune/'s; the runner copies one into a run's folder. */
+typedef struct tic_plan tic_plan;
+/* An empty plan: every problem takes the registry's default for the CPU. */
+tic_status tic_plan_new(tic_plan **out, tic_error *err);
+void tic_plan_free(tic_plan *plan); /* NULL is allowed */
+/* Adds or replaces one line. Unknown variant or knob: TIC_EINPUT naming it. */
+tic_status tic_plan_add(tic_plan *plan, const char *line, tic_error *err);
+/* Lines in the order of their keys; line i is borrowed until the plan changes. */
+int tic_plan_lines(const tic_plan *plan);
+const char *tic_plan_line(const tic_plan *plan, int i);
+/* Adds a `<op>/<precision>/any` line for every operation and precision that has none, naming the
+ * registry's default for this CPU limited to `isa_limit`: a plan that a run can be resumed with. */
+tic_status tic_plan_complete(tic_plan *plan, unsigned isa_limit, tic_error *err);
+
+/* ---- context ------------------------------------------------------------------------------- */
+
+/* Holds threads, plan, scratch and counters. One context is used by one caller at a time. */
+typedef struct tic_ctx tic_ctx;
+typedef struct tic_ctx_options {
+    int threads;          /* 0: one per core this process may run on */
+    unsigned isa_limit;   /* variants beyond it are not used; 0: no limit. TIC_ISA_AVX2 also
+                             admits portable ones. Use TIC_ISA_LIMIT_PORTABLE for portable only */
+    const tic_plan *plan; /* borrowed for the context's life; NULL: registry defaults */
+} tic_ctx_options;
+#define TIC_ISA_LIMIT_PORTABLE (1u << 31)
+
+tic_status tic_ctx_new(tic_ctx **out, const tic_ctx_options *options, tic_error *err);
+void tic_ctx_free(tic_ctx *ctx); /* NULL is allowed */
+int tic_ctx_threads(const tic_ctx *ctx);
+unsigned tic_ctx_isa(const tic_ctx *ctx);                /* mask the context may use on this CPU */
+void tic_ctx_purpose(tic_ctx *ctx, tic_purpose purpose); /* what the following calls are for */
+void tic_ctx_counters(const tic_ctx *ctx, tic_counters *out); /* sum over threads since creation */
+
+/* Scratch. The first use of a shape may book memory, so a model books the largest when it is
+ * built (tic_ctx_reserve with the `_scratch` function of each operation) and nothing grows in a
+ * training step; tic_ctx_growths counts the times it did. */
+tic_status tic_ctx_reserve(tic_ctx *ctx, size_t bytes, tic_error *err);
+int tic_ctx_growths(const tic_ctx *ctx);
+
+/* ---- variants: for tests, tuner, auditor and benchmarks ------------------------------------ */
+
+typedef struct tic_variant_info {
+    const char *name; /* unique within the operation; "ref" is the reference */
+    tic_op op;
+    unsigned isa;        /* mask of tic_isa it needs */
+    unsigned precisions; /* bit 1 << tic_dtype */
+    const char *about;   /* one line */
+} tic_variant_info;
+int tic_variant_count(void);
+tic_variant_info tic_variant_get(int i);
+/* From now on `op` runs `name` whatever the plan says (NULL: the plan again). TIC_EUSAGE when
+ * there is no such variant or this CPU or context cannot run it, with the reason. */
+tic_status tic_ctx_force(tic_ctx *ctx, tic_op op, const char *name, tic_error *err);
+/* The variant that the last call of `op` ran; "" before the first. */
+const char *tic_ctx_ran(const tic_ctx *ctx, tic_op op);
+
+/* ---- gemm ---------------------------------------------------------------------------------- */
+
+typedef struct tic_mat { /* a borrowed matrix */
+    void *data;
+    tic_dtype type;
+    int64_t ld;
+} tic_mat;
+static inline tic_mat tic_f32(const float *data, int64_t ld) {
+    return (tic_mat){(void *)data, TIC_F32, ld};
+}
+
+typedef enum tic_trans { TIC_NN, TIC_NT, TIC_TN } tic_trans; /* A·B, A·Bᵀ, Aᵀ·B */
+/* none; erf GELU; x*sigmoid(1.702 x) (reference/openclip.md) */
+typedef enum tic_act { TIC_ACT_NONE, TIC_ACT_GELU, TIC_ACT_QUICK_GELU } tic_act;
+
+/* C[m,n] = epilogue(op(A)[m,k] · op(B)[k,n]), sums in f32 over k in one fixed order.
+ * `precision` TIC_BF16 rounds f32 elements of A and B to bf16 as they are packed; bf16 elements
+ * are taken as they are in either precision. The epilogue, in this order, each part optional:
+ *   s  = product
+ *   s += bias[j]
+ *   pre[i,j] = s                      (act != none, and pre.data set: what backward needs)
+ *   s  = act(s)                       (act != none)
+ *   s *= act'(grad_pre[i,j])          (grad_pre.data set; act names the function; excludes pre
+ *                                      and applies no act: this is the backward epilogue)
+ *   s += residual[i,j]                (f32)
+ *   C  = s, or C += s when accumulate (C must then be f32)
+ * colsum (only TIC_TN): colsum[i] = sum over p of A[p,i], or += when accumulate: with
+ * A = dY this is the bias gradient beside dW = dYᵀ·X. C may be the same memory as residual. */
+typedef struct tic_gemm_args {
+    tic_trans trans;
+    tic_dtype precision;
+    int64_t m, n, k;
+    tic_mat a, b, c;
+    const float *bias; /* [n] */
+    tic_act act;
+    tic_mat pre, grad_pre; /* [m,n] */
+    const float *residual; /* [m,n], ld_residual */
+    int64_t ld_residual;
+    bool accumulate;
+    float *colsum; /* [m] */
+} tic_gemm_args;
+tic_status tic_gemm(tic_ctx *ctx, const tic_gemm_args *args, tic_error *err);
+size_t tic_gemm_scratch(const tic_ctx *ctx, const tic_gemm_args *args); /* pointers are not read */
+
+/* ---- attention ----------------------------------------------------------------------------- */
+
+/* Softmax attention over packed sequences of different lengths. Sequence s has query rows
+ * q_offsets[s] .. q_offsets[s+1]-1 and key/value rows kv_offsets[s] .. kv_offsets[s+1]-1; head h
+ * is columns h*head_dim .. of every matrix. P = softmax(scale Q Kᵀ), O = P V. Causal: with Lq
+ * queries and Lk keys, query i sees keys 0 .. i + Lk - Lq (so one query that is the last token
+ * sees all). Lq <= Lk when causal; both >= 1. All matrices are `type`.
+ * lse[row * heads + h] = log sum exp of the scaled scores: forward writes it when not NULL, and
+ * backward reads it. Backward (answers O = P V, P = softmax(S), S = scale Q Kᵀ):
+ *   dV = Pᵀ dO;  dP = dO Vᵀ;  dS = P ∘ (dP - rowsum(dO ∘ O));  dQ = scale dS K;  dK = scale dSᵀ Q
+ * It writes dq, dk, dv (never accumulates), recomputing P from lse. */
+typedef struct tic_attention_args {
+    int64_t sequences;
+    const int32_t *q_offsets, *kv_offsets; /* [sequences + 1], rising from 0 */
+    int heads, head_dim;
+    bool causal;
+    float scale;
+    tic_mat q, k, v, o; /* [rows, heads * head_dim], each with its own ld, one dtype for all */
+    float *lse;         /* [query rows, heads] */
+    tic_mat d_o, dq, dk, dv;
+} tic_attention_args;
+tic_status tic_attention(tic_ctx *ctx, const tic_attention_args *args, tic_error *err);
+tic_status tic_attention_backward(tic_ctx *ctx, const tic_attention_args *args, tic_error *err);
+/* For sequences of at most max_q and max_kv rows; covers forward and backward. */
+size_t tic_attention_scratch(const tic_ctx *ctx, int64_t max_q, int64_t max_kv, int head_dim);
+
+/* ---- contrastive and distillation losses --------------------------------------------------- */
+
+/* InfoNCE over B pairs: S = scale I Tᵀ, loss = (mean CE of rows + mean CE of columns) / 2 with the
+ * diagonal as targets (CLIP; reference/openclip.md). image and text are L2-normalised [B,D] f32.
+ * Memory O(B D): S exists only in strips of rows. Gradients are written (not accumulated) when
+ * d_image is not NULL: d_image, d_text [B,D], and *d_log_scale = sum_ij dS_ij S_ij, the derivative
+ * with respect to log(scale). Maxima are taken per row and column, never bounded by scale. */
+typedef struct tic_contrastive_args {
+    int64_t b, d;
+    tic_dtype precision;
+    const float *image, *text; /* [b,d], dense */
+    float scale;
+    float *d_image, *d_text; /* [b,d], dense; both or neither */
+    double loss;             /* out */
+    double d_log_scale;      /* out */
+} tic_contrastive_args;
+tic_status tic_contrastive(tic_ctx *ctx, tic_contrastive_args *args, tic_error *err);
+size_t tic_contrastive_scratch(const tic_ctx *ctx, int64_t b, int64_t d);
+
+/* LwF's distillation (Li & Hoiem 2017; TiC-CLIP, Sec. 3): with S = scale I Tᵀ of the student and
+ * S' = teacher_scale I' T'ᵀ of the teacher,
+ *   loss = (mean_i KL(softmax_row S'_i || softmax_row S_i) + the same over columns) / 2.
+ * Gradients with respect to the student's features and log scale, as above. */
+typedef struct tic_distill_args {
+    int64_t b, d, teacher_d;
+    tic_dtype precision;
+    const float *image, *text;                 /* [b,d] */
+    const float *teacher_image, *teacher_text; /* [b,teacher_d] */
+    float scale, teacher_scale;
+    float *d_image, *d_text;
+    double loss, d_log_scale; /* out */
+} tic_distill_args;
+tic_status tic_distill(tic_ctx *ctx, tic_distill_args *args, tic_error *err);
+size_t tic_distill_scratch(const tic_ctx *ctx, int64_t b, int64_t d, int64_t teacher_d);
+
+/* ---- layernorm ----------------------------------------------------------------------------- */
+
+/* y = (x - mean) rstd gamma + beta over the last dimension, rstd = 1/sqrt(var + eps), biased
+ * variance. x is f32 [rows,d]; y is `y.type`. mean and rstd [rows] are written when not NULL.
+ * Backward (answers the line above), with xhat = (x - mean) rstd and g = dy gamma:
+ *   dx = rstd (g - mean(g) - xhat mean(g xhat));  dgamma = sum dy xhat;  dbeta = sum dy
+ * dy is `dy.type`; dx is f32, added to when `add_dx` (the residual's gradient is already there),
+ * else written; dgamma and dbeta are always added to. */
+typedef struct tic_layernorm_args {
+    int64_t rows, d;
+    float eps;
+    const float *x;
+    int64_t ld_x;
+    const float *gamma, *beta;
+    tic_mat y;
+    float *mean, *rstd;
+    tic_mat dy;
+    float *dx;
+    int64_t ld_dx;
+    bool add_dx;
+    float *dgamma, *dbeta;
+} tic_layernorm_args;
+tic_status tic_layernorm(tic_ctx *ctx, const tic_layernorm_args *args, tic_error *err);
+tic_status tic_layernorm_backward(tic_ctx *ctx, const tic_layernorm_args *args, tic_error *err);
+size_t tic_layernorm_scratch(const tic_ctx *ctx, int64_t rows, int64_t d);
+
+/* ---- patchify, embedding, l2norm ----------------------------------------------------------- */
+
+/* 8-bit RGB images [n, size, size, 3] to rows of normalised patches: row (i * grid + py) * grid
+ * + px, column (c * patch + y) * patch + x (conv1's weight order), value
+ * (pixel / 255 - mean[c]) / std[c]. size is a multiple of patch, grid = size / patch. */
+typedef struct tic_patchify_args {
+    int64_t n;
+    int size, patch;
+    const uint8_t *pixels;
+    float mean[3], std[3];
+    tic_mat out; /* [n * grid * grid, 3 * patch * patch] */
+} tic_patchify_args;
+tic_status tic_patchify(tic_ctx *ctx, const tic_patchify_args *args, tic_error *err);
+
+/* x[row] = table[ids[row]] + position[row - offsets[s]] for the rows of each packed sequence s.
+ * ids NULL (vision): row 0 of a sequence is `table` row 0 (the class embedding) and row r is
+ * patches[s * (L-1) + r - 1], all + position. Backward adds to dtable and dposition (and writes
+ * dpatches [sequences * (L-1), d] of `dpatches.type` for vision); sums run in row order. */
+typedef struct tic_embedding_args {
+    int64_t sequences;
+    const int32_t *offsets; /* [sequences + 1] */
+    const int32_t *ids;     /* [rows]; NULL for vision */
+    int64_t d, vocab;       /* ids are in [0, vocab), else TIC_EUSAGE */
+    const float *table, *position;
+    const float *patches; /* vision: [sequences * (L-1), d] */
+    float *x;             /* [rows, d] */
+    const float *dx;      /* [rows, d] */
+    float *dtable, *dposition;
+    tic_mat dpatches;
+} tic_embedding_args;
+tic_status tic_embedding(tic_ctx *ctx, const tic_embedding_args *args, tic_error *err);
+tic_status tic_embedding_backward(tic_ctx *ctx, const tic_embedding_args *args, tic_error *err);
+
+/* y = x / max(|x|, eps) row by row, inverse[row] = 1 / max(|x|, eps). Backward (answers it):
+ * dx = inverse (dy - y (y · dy)); y and dy dense [rows,d]. dx may be dy. */
+typedef struct tic_l2norm_args {
+    int64_t rows, d;
+    float eps;
+    const float *x;
+    float *y, *inverse;
+    const float *dy;
+    float *dx;
+} tic_l2norm_args;
+tic_status tic_l2norm(tic_ctx *ctx, const tic_l2norm_args *args, tic_error *err);
+tic_status tic_l2norm_backward(tic_ctx *ctx, const tic_l2norm_args *args, tic_error *err);
+
+/* ---- adamw --------------------------------------------------------------------------------- */
+
+/* One AdamW step (Loshchilov & Hutter 2019) over a flat range, as PyTorch computes it:
+ *   w *= 1 - lr wd;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g²
+ *   w -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)
+ * `step` is t, counted from 1. g is multiplied by grad_scale first and set to zero afterwards when
+ * zero_grad. */
+typedef struct tic_adamw_args {
+    int64_t n;
+    float *w, *g, *m, *v;
+    float lr, beta1, beta2, eps, weight_decay, grad_scale;
+    int64_t step;
+    bool zero_grad;
+} tic_adamw_args;
+tic_status tic_adamw(tic_ctx *ctx, const tic_adamw_args *args, tic_error *err);
+/* Sum of squares of x[n] in double; not finite exactly when an element is NaN or Inf. */
+tic_status tic_square_sum(tic_ctx *ctx, const float *x, int64_t n, double *out, tic_error *err);
+
+/* ---- software-defined events --------------------------------------------------------------- */
+
+/* Exports `ctx`'s counters through PAPI as sde:::ticlip::MACS_ISSUED, ..._LOGICAL and one
+ * MACS_ISSUED_<PURPOSE> each, until the context is freed. One context at a time. */
+tic_status tic_papi_export(tic_ctx *ctx, tic_error *err);
+/* Reads one of them back through PAPI's own API, e.g. "MACS_ISSUED". */
+tic_status tic_papi_read(const char *event, int64_t *value, tic_error *err);
+/* NULL when hardware counters work here, else why not ("PMU: unavailable (...)"). */
+const char *tic_papi_pmu(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
