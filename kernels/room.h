@@ -1,0 +1,71 @@
+/* Inside kernels/ only: the context's insides, registry rows and dispatch. */
+#ifndef TIC_KERNELS_ROOM_H
+#define TIC_KERNELS_ROOM_H
+
+#include "kernels/kernels.h"
+
+/* ---- a thread's counters: one cache line apart, added to by its own thread only -------------- */
+typedef struct tic_thread_counters {
+    uint64_t issued[TIC_PURPOSE_COUNT][TIC_OP_COUNT];
+} __attribute__((aligned(128))) tic_thread_counters;
+
+typedef struct tic_variant tic_variant;
+
+enum { TIC_MAX_KNOBS = 4 };
+typedef struct tic_knob { /* e.g. {"kc", 256, 16, 4096}: a tunable integer of a variant */
+    const char *name;
+    int value, min, max; /* value: the default */
+} tic_knob;
+
+/* One row of the registry. Rows of an operation stand best first: the default is the first whose
+ * ISA the context may use, whose precision fits, and that does not decline. */
+struct tic_variant {
+    tic_variant_info info;
+    /* NULL when the variant accepts the problem, else why not (a static string). May be NULL. */
+    const char *(*declines)(const tic_ctx *ctx, const void *args);
+    /* knobs: this call's values, in the order of `knobs`. */
+    tic_status (*run)(tic_ctx *ctx, const tic_variant *variant, const int *knobs, const void *args,
+                      tic_error *err);
+    const void *micro; /* the table of micro-kernels that the driver calls; its type is the op's */
+    tic_knob knobs[TIC_MAX_KNOBS];
+};
+extern const tic_variant tic_registry[];
+extern const int tic_registry_size;
+
+struct tic_ctx {
+    int threads;
+    unsigned isa;
+    const tic_plan *plan;
+    tic_purpose purpose;
+    tic_arena scratch; /* grown between calls only */
+    int growths;
+    tic_thread_counters *count; /* [threads] */
+    uint64_t logical[TIC_PURPOSE_COUNT][TIC_OP_COUNT];
+    const tic_variant *forced[TIC_OP_COUNT], *ran[TIC_OP_COUNT];
+};
+
+/* Picks a variant (forced, else the plan's for `<op>/<precision>/<shape>`, else the plan's `any`,
+ * else the registry's default) and runs it. `shape` is like "nt,m1600,n768,k3072,bias,gelu". */
+tic_status tic_dispatch(tic_ctx *ctx, tic_op op, tic_dtype precision, const char *shape,
+                        const void *args, tic_error *err);
+
+/* Scratch of at least `bytes` for this call (grows when it was not reserved); the caller hands
+ * it out with tic_arena_take(&ctx->scratch, ...) and releases to mark 0 before it returns. */
+tic_status tic_ctx_scratch(tic_ctx *ctx, size_t bytes, tic_error *err);
+
+/* Called by the thread that did the work, thread = omp_get_thread_num(). */
+static inline void tic_count_issued(tic_ctx *ctx, int thread, tic_op op, uint64_t macs) {
+    ctx->count[thread].issued[ctx->purpose][op] += macs;
+}
+/* Called once a call. */
+static inline void tic_count_logical(tic_ctx *ctx, tic_op op, uint64_t macs) {
+    ctx->logical[ctx->purpose][op] += macs;
+}
+
+/* Every file in kernels/vec/ is compiled once a tier, with TIC_TIER defined as one of
+ * portable, avx2, avx512; its table is named TIC_TIERED(tic_<op>_micro). */
+#define TIC_PASTE_(a, b) a##_##b
+#define TIC_PASTE(a, b) TIC_PASTE_(a, b)
+#define TIC_TIERED(name) TIC_PASTE(name, TIC_TIER)
+
+#endif
