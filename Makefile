@@ -1,0 +1,49 @@
+# Thin: Meson builds. `make demo` and `make test` work on a bare Debian 12 machine.
+BUILD ?= build
+MESON ?= meson
+TICLIP = $(BUILD)/cli/ticlip
+DEMO ?= demo
+
+# Debian 12 packages: tools, then libraries, then what only tests and benchmarks need.
+PACKAGES = gcc g++ python3 meson ninja-build pkg-config \
+  libblis-openmp-dev libpapi-dev libjpeg62-turbo-dev libjansson-dev libutf8proc-dev \
+  zlib1g-dev nettle-dev libcairo2-dev \
+  libcriterion-dev libbenchmark-dev
+SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: all deps build test demo sanitize bench-step clean
+all: build
+
+# Installs only what is missing.
+deps:
+	@missing=$$(for p in $(PACKAGES); do dpkg -s $$p 2>/dev/null | grep -q '^Status: install ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing from Debian:" $$missing; \
+	  $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+$(BUILD)/build.ninja: | deps
+	$(MESON) setup $(BUILD)
+
+build: deps $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+test: build
+	$(MESON) test -C $(BUILD) --print-errorlogs
+
+# Generates the embedded data set, runs three methods over its 7 steps, prints the tables.
+demo: build
+	$(TICLIP) world $(DEMO)/world
+	$(TICLIP) run --data $(DEMO)/world --out $(DEMO)/run --methods sequential,cumulative-all,oracle
+
+sanitize: deps
+	[ -f $(BUILD)-sanitize/build.ninja ] || $(MESON) setup $(BUILD)-sanitize \
+	  -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized
+	$(MESON) test -C $(BUILD)-sanitize --print-errorlogs --timeout-multiplier 4
+
+bench-step: build
+	$(BUILD)/benchmarks/bench_step
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-sanitize
