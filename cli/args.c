@@ -1,0 +1,284 @@
+/* The argument parser: flags and positional arguments of a verb, its --help, and the name that was
+ * probably meant. */
+#include "cli/cli.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HELP_WIDTH = 96, NAME_LIMIT = 48 };
+
+/* ---- the nearest name ---------------------------------------------------------------------- */
+
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+/* Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours. */
+static int edit_distance(const char *a, const char *b) {
+    int rows[3][NAME_LIMIT + 1];
+    int an = (int)strlen(a), bn = (int)strlen(b);
+    if (an > NAME_LIMIT || bn > NAME_LIMIT)
+        return NAME_LIMIT;
+    for (int j = 0; j <= bn; j++)
+        rows[0][j] = j;
+    for (int i = 1; i <= an; i++) {
+        int *now = rows[i % 3], *up = rows[(i + 2) % 3], *upper = rows[(i + 1) % 3];
+        now[0] = i;
+        for (int j = 1; j <= bn; j++) {
+            int change = up[j - 1] + (a[i - 1] != b[j - 1]);
+            now[j] = least(change, least(up[j], now[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                now[j] = least(now[j], upper[j - 2] + 1);
+        }
+    }
+    return rows[an % 3][bn];
+}
+
+const char *tic_cli_nearest(const char *given, const char *(*name)(const void *list, int i),
+                            const void *list, int count) {
+    const char *best = NULL;
+    int best_distance = NAME_LIMIT;
+    for (int i = 0; i < count; i++) {
+        int distance = edit_distance(given, name(list, i));
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = name(list, i);
+        }
+    }
+    /* A third of the letters may differ, or the beginning was typed. */
+    if (best != NULL && best_distance <= 1 + (int)strlen(given) / 3)
+        return best;
+    for (int i = 0; i < count; i++)
+        if (strlen(given) >= 2 && strncmp(name(list, i), given, strlen(given)) == 0)
+            return name(list, i);
+    return NULL;
+}
+
+/* ---- help ---------------------------------------------------------------------------------- */
+
+/* Prints text in lines of at most HELP_WIDTH columns, the following ones indented like the first,
+ * which begins at column `at`. */
+static void print_wrapped(const char *text, int at) {
+    int column = at;
+    while (*text != '\0') {
+        int word = (int)strcspn(text, " ");
+        if (column > at && column + 1 + word > HELP_WIDTH) {
+            printf("\n%*s", at, "");
+            column = at;
+        } else if (column > at) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", word, text);
+        column += word;
+        text += word;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
+}
+
+static void print_flag(const char *name, const char *value, const char *help, const char *choices) {
+    char left[80];
+    snprintf(left, sizeof left, "--%s%s%s", name, value ? " " : "", value ? value : "");
+    printf("  %-24s ", left);
+    if (strlen(left) > 24)
+        printf("\n%27s", "");
+    char whole[1024];
+    snprintf(whole, sizeof whole, "%s%s%s", help, choices ? "; one of " : "",
+             choices ? choices : "");
+    print_wrapped(whole, 27);
+}
+
+static void print_help(const tic_verb *verb, const tic_flag *flags, int count) {
+    printf("usage: ticlip %s %s\n\n  ", verb->name, verb->usage);
+    print_wrapped(verb->about, 2);
+    if (verb->detail != NULL) {
+        printf("\n  ");
+        print_wrapped(verb->detail, 2);
+    }
+    printf("\nflags:\n");
+    for (int i = 0; i < count; i++)
+        print_flag(flags[i].name, flags[i].value, flags[i].help, flags[i].choices);
+    print_flag("json", NULL, "one JSON document on stdout instead of text", NULL);
+    print_flag("help", NULL, "this text", NULL);
+}
+
+/* ---- values -------------------------------------------------------------------------------- */
+
+static double suffix_factor(const char *suffix) {
+    static const struct {
+        const char *text;
+        double factor;
+    } table[] = {{"", 1},
+                 {"k", 1e3},
+                 {"K", 1e3},
+                 {"M", 1e6},
+                 {"G", 1e9},
+                 {"T", 1e12},
+                 {"P", 1e15},
+                 {"Ki", 1024.0},
+                 {"Mi", 1048576.0},
+                 {"Gi", 1073741824.0},
+                 {"Ti", 1099511627776.0}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strcmp(suffix, table[i].text) == 0)
+            return table[i].factor;
+    return 0;
+}
+
+static tic_status parse_number(const tic_flag *flag, const char *text, double *out,
+                               tic_error *err) {
+    char *end;
+    errno = 0;
+    double value = strtod(text, &end);
+    double factor = flag->type == TIC_FLAG_INT ? (*end == '\0') : suffix_factor(end);
+    if (end == text || factor == 0 || !isfinite(value))
+        return tic_fail(err, TIC_EUSAGE, "\"%s\" is not a number%s", text,
+                        flag->type == TIC_FLAG_INT ? "" : " (as 1500, 3e12, 2G or 512Mi)");
+    value *= factor;
+    /* Beyond 2^53 a double no longer tells integers apart. */
+    if (flag->type != TIC_FLAG_REAL && (value != floor(value) || fabs(value) > 9007199254740992.0))
+        return tic_fail(err, TIC_EUSAGE, "\"%s\" is not a whole number that fits", text);
+    if ((flag->min != 0 || flag->max != 0) && !(value >= flag->min && value <= flag->max))
+        return tic_fail(err, TIC_EUSAGE, "%s is not between %.15g and %.15g", text, flag->min,
+                        flag->max);
+    *out = value;
+    return TIC_OK;
+}
+
+static tic_status parse_choice(const tic_flag *flag, const char *text, tic_error *err) {
+    int place = 0;
+    for (const char *at = flag->choices; *at != '\0'; place++) {
+        size_t length = strcspn(at, "|");
+        if (strlen(text) == length && strncmp(at, text, length) == 0) {
+            *(int *)flag->out = place;
+            return TIC_OK;
+        }
+        at += length + (at[length] == '|');
+    }
+    return tic_fail(err, TIC_EUSAGE, "\"%s\" is not one of %s", text, flag->choices);
+}
+
+static tic_status store(const tic_flag *flag, const char *text, tic_error *err) {
+    double number = 0;
+    switch (flag->type) {
+    case TIC_FLAG_SWITCH:
+        *(bool *)flag->out = true;
+        return TIC_OK;
+    case TIC_FLAG_TEXT:
+        *(const char **)flag->out = text;
+        return TIC_OK;
+    case TIC_FLAG_INT:
+    case TIC_FLAG_SIZE:
+        TIC_TRY(parse_number(flag, text, &number, err));
+        *(int64_t *)flag->out = (int64_t)number;
+        return TIC_OK;
+    case TIC_FLAG_REAL:
+        return parse_number(flag, text, flag->out, err);
+    case TIC_FLAG_CHOICE:
+        return parse_choice(flag, text, err);
+    case TIC_FLAG_CALL:
+        return flag->set(flag, text, err);
+    }
+    return tic_fail(err, TIC_EINTERNAL, "flag --%s has no type", flag->name);
+}
+
+/* ---- the parser ---------------------------------------------------------------------------- */
+
+typedef struct flag_list { /* a verb's flags and the two that every verb has */
+    const tic_flag *flags;
+    int count;
+} flag_list;
+
+static const char *flag_name(const void *list, int i) {
+    const flag_list *all = list;
+    if (i < all->count)
+        return all->flags[i].name;
+    return i == all->count ? "json" : "help";
+}
+
+static tic_status unknown_flag(const tic_verb *verb, const flag_list *list, const char *name,
+                               tic_error *err) {
+    const char *nearest = tic_cli_nearest(name, flag_name, list, list->count + 2);
+    if (nearest != NULL)
+        return tic_fail(err, TIC_EUSAGE, "%s: unknown flag --%s; did you mean --%s?", verb->name,
+                        name, nearest);
+    return tic_fail(err, TIC_EUSAGE, "%s: unknown flag --%s; `ticlip %s --help` lists them",
+                    verb->name, name, verb->name);
+}
+
+/* Takes the flag at argv[*i], and its value if that is the next argument. */
+static tic_status take_flag(const tic_verb *verb, const flag_list *list, int argc, char **argv,
+                            int *i, tic_args *args, tic_error *err) {
+    char name[NAME_LIMIT + 1];
+    const char *given = argv[*i] + 2, *equals = strchr(given, '=');
+    size_t length = equals != NULL ? (size_t)(equals - given) : strlen(given);
+    snprintf(name, sizeof name, "%.*s", (int)(length < 200 ? length : 200), given);
+
+    if (equals == NULL && strcmp(name, "json") == 0) {
+        args->json = true;
+        return TIC_OK;
+    }
+    if (equals == NULL && strcmp(name, "help") == 0) {
+        args->help = true;
+        return TIC_OK;
+    }
+    for (int f = 0; f < list->count; f++) {
+        const tic_flag *flag = &list->flags[f];
+        if (strcmp(name, flag->name) != 0)
+            continue;
+        const char *value = equals != NULL ? equals + 1 : NULL;
+        if (flag->value == NULL && value != NULL)
+            return tic_fail(err, TIC_EUSAGE, "%s: --%s takes no value", verb->name, name);
+        if (flag->value != NULL && value == NULL) {
+            if (*i + 1 >= argc || strncmp(argv[*i + 1], "--", 2) == 0)
+                return tic_fail(err, TIC_EUSAGE, "%s: --%s needs a value, %s", verb->name, name,
+                                flag->value);
+            value = argv[++*i];
+        }
+        if (store(flag, value, err) != TIC_OK)
+            return tic_fail_in(err, "%s: --%s", verb->name, name);
+        return TIC_OK;
+    }
+    return unknown_flag(verb, list, name, err);
+}
+
+static bool asks_help(const char *arg) {
+    return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
+
+tic_status tic_cli_parse(const tic_verb *verb, const tic_flag *flags, int flag_count, int argc,
+                         char **argv, tic_args *args, tic_error *err) {
+    const flag_list list = {flags, flag_count};
+    bool flags_over = false;
+    *args = (tic_args){.count = 0};
+    /* --help wins over whatever else is wrong with the line. */
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (asks_help(argv[i])) {
+            print_help(verb, flags, flag_count);
+            args->help = true;
+            return TIC_OK;
+        }
+    }
+    for (int i = 0; i < argc; i++) {
+        if (!flags_over && strcmp(argv[i], "--") == 0) {
+            flags_over = true;
+        } else if (!flags_over && strncmp(argv[i], "--", 2) == 0) {
+            TIC_TRY(take_flag(verb, &list, argc, argv, &i, args, err));
+        } else if (!flags_over && argv[i][0] == '-' && argv[i][1] != '\0') {
+            return tic_fail(err, TIC_EUSAGE, "%s: unknown flag %s; flags are written --name",
+                            verb->name, argv[i]);
+        } else if (args->count >= verb->max_args || args->count >= TIC_CLI_POSITIONALS) {
+            return tic_fail(err, TIC_EUSAGE,
+                            "%s: one argument too many, \"%s\"; usage: ticlip %s %s", verb->name,
+                            argv[i], verb->name, verb->usage);
+        } else {
+            args->at[args->count++] = argv[i];
+        }
+    }
+    if (args->count < verb->min_args)
+        return tic_fail(err, TIC_EUSAGE, "%s: an argument is missing; usage: ticlip %s %s",
+                        verb->name, verb->name, verb->usage);
+    return TIC_OK;
+}

@@ -1,0 +1,149 @@
+/* The command line's own helpers: arguments, tables, progress, JSON and the way out. Only cli/
+ * prints, reads the environment, handles signals and exits.
+ *
+ * A verb is one row of main.c's table and one function. The function describes its flags in a local
+ * array of tic_flag, calls tic_cli_parse, does its work through the libraries, and returns a status
+ * with the message in *err; main prints `ticlip: <message>` and exits with the status. Results go
+ * to stdout, progress and notes to stderr; with --json stdout holds one JSON document. */
+#ifndef TIC_CLI_H
+#define TIC_CLI_H
+
+#include "data/data.h"
+#include <jansson.h>
+#include <stdio.h>
+
+/* ---- verbs (main.c) ------------------------------------------------------------------------ */
+
+typedef struct tic_verb {
+    const char *name;       /* "run", or two words: "data index" */
+    const char *about;      /* one line */
+    const char *usage;      /* what follows the name: "DIR [flags]" */
+    int min_args, max_args; /* positional arguments */
+    tic_status (*run)(const struct tic_verb *verb, int argc, char **argv, tic_error *err);
+    const char *detail; /* a paragraph of the help; NULL: none */
+} tic_verb;
+
+tic_status tic_verb_world(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_data_index(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_data_inspect(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_vocab_train(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_vocab_show(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_embed(const tic_verb *verb, int argc, char **argv, tic_error *err);
+
+/* ---- arguments (args.c) -------------------------------------------------------------------- */
+
+typedef enum tic_flag_type {                  /* what `out` points to */
+                             TIC_FLAG_SWITCH, /* bool, set to true; takes no value */
+                             TIC_FLAG_TEXT,   /* const char *, borrowed from argv */
+                             TIC_FLAG_INT,    /* int64_t in [min, max] */
+                             TIC_FLAG_SIZE,   /* int64_t; also 3e6, 2k, 2M, 2G, 2T, 2Ki, 2Mi, 2Gi */
+                             TIC_FLAG_REAL,   /* double in [min, max], the same suffixes */
+                             TIC_FLAG_CHOICE, /* int, the place in `choices`, "year|month" */
+                             TIC_FLAG_CALL    /* `set` takes the value */
+} tic_flag_type;
+
+typedef struct tic_flag {
+    const char *name;  /* without the dashes */
+    const char *value; /* what the help calls the value; NULL: takes none (SWITCH, CALL) */
+    const char *help;
+    tic_flag_type type;
+    void *out;
+    double min, max; /* numbers; both 0: no limit but the type's own */
+    const char *choices;
+    /* TIC_FLAG_CALL: `text` is NULL when the flag takes no value. An error needs no flag name in
+     * its text; the parser puts it in front. */
+    tic_status (*set)(const struct tic_flag *flag, const char *text, tic_error *err);
+} tic_flag;
+
+enum { TIC_CLI_POSITIONALS = 64 };
+typedef struct tic_args {
+    const char *at[TIC_CLI_POSITIONALS]; /* borrowed from argv */
+    int count;
+    bool json; /* --json */
+    bool help; /* --help was asked and printed: the verb returns TIC_OK at once */
+} tic_args;
+
+/* Parses `--name VALUE`, `--name=VALUE` and positional arguments in any order; a lone `--` ends the
+ * flags. Every verb has --json and --help besides its own flags. A repeated flag: the last counts.
+ * Unknown flag, wrong value, wrong number of arguments: TIC_EUSAGE with the nearest name, the range
+ * or the usage. Leaves argv as it was, so that it may be parsed twice. */
+tic_status tic_cli_parse(const tic_verb *verb, const tic_flag *flags, int flag_count, int argc,
+                         char **argv, tic_args *args, tic_error *err);
+
+/* The name among `count` that is most like `given` (edit distance, transpositions count as one),
+ * NULL when none is near enough to be meant. `name` gives the i-th. */
+const char *tic_cli_nearest(const char *given, const char *(*name)(const void *list, int i),
+                            const void *list, int count);
+
+/* ---- tables (table.c) ---------------------------------------------------------------------- */
+
+/* Aligned columns. Remembers its first failure, so that only the print need be checked. */
+typedef struct tic_table {
+    char *text;   /* all cells, each NUL-terminated */
+    size_t used;  /* bytes of text */
+    size_t cells; /* heads included */
+    int columns;
+    bool right[32];
+    tic_error failure;
+} tic_table;
+
+/* Heads separated by tabs, each begun by '<' (left) or '>' (right): "<step\t>pairs". */
+void tic_table_begin(tic_table *table, const char *heads);
+/* A row of formatted cells separated by tabs; missing ones are empty, and there may be no more
+ * than there are columns. */
+void tic_table_row(tic_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Prints and frees. TIC_EINTERNAL for a row with too many cells, TIC_ERESOURCE without memory. */
+tic_status tic_table_end(tic_table *table, FILE *file, tic_error *err);
+
+/* ---- progress on stderr (progress.c) -------------------------------------------------------- */
+
+/* One live line on a terminal (at most ten a second, cut to its width); elsewhere a line at first
+ * and then one every ten seconds. */
+void tic_progress_show(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A lasting line of the log: always printed, the live line steps aside. */
+void tic_progress_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Wipes the live line; what is printed next starts in an empty one. Main calls it at the end. */
+void tic_progress_end(void);
+/* A tic_progress_fn: what, share done and time left. `user` is not used. */
+void tic_progress_work(void *user, const char *what, uint64_t done, uint64_t total);
+/* "3 s", "2 min 05 s", "1 h 20 min"; returns text. */
+const char *tic_duration(char text[32], double seconds);
+/* "1.24e+12" as people write it: "1.24 T", "310 M", "42"; returns text. */
+const char *tic_quantity(char text[32], double value);
+
+/* ---- output (output.c) --------------------------------------------------------------------- */
+
+/* Prints `document` to stdout, indented, keys in the order they were set, and gives it back. NULL
+ * (a failed json_pack) is TIC_ERESOURCE. */
+tic_status tic_cli_json(json_t *document, tic_error *err);
+/* Flushes stdout; a full disk or a closed pipe is TIC_ERESOURCE. Main calls it at the end. */
+tic_status tic_cli_flush(tic_error *err);
+
+/* ---- interruption (output.c) --------------------------------------------------------------- */
+
+/* From now on the first SIGINT or SIGTERM only sets a flag; a second one ends the process as ever.
+ * tic_cli_stopped answers whether it came, and fits tic_hooks.stop. */
+void tic_cli_catch_signals(void);
+bool tic_cli_stopped(void *user);
+
+/* ---- opening an index (index.c) ------------------------------------------------------------ */
+
+typedef struct tic_index_flags { /* the flags that decide which pairs there are */
+    const char *file;            /* NULL: in the cache folder, by the absolute path of the data */
+    int64_t threads, min_side, max_bad;
+    bool filter;
+} tic_index_flags;
+enum { TIC_INDEX_FLAGS = 5 };
+/* Writes the rows --index, --threads, --filter, --min-side and --max-bad, which point into
+ * *values. */
+void tic_cli_index_flags(tic_flag rows[TIC_INDEX_FLAGS], tic_index_flags *values);
+/* The index file for `folder`: values->file, or $XDG_CACHE_HOME/ticlip/index-HASH.bin, else
+ * ~/.cache/ticlip/index-HASH.bin, whose folder is made. */
+tic_status tic_cli_index_path(char *out, size_t size, const char *folder,
+                              const tic_index_flags *values, tic_error *err);
+/* Loads the index, or builds and saves it, with progress; notes which. On success *out is the
+ * caller's (tic_index_free). *built (may be NULL): whether it was built. */
+tic_status tic_cli_index_open(tic_index **out, const char *folder, const tic_index_flags *values,
+                              bool *built, tic_error *err);
+
+#endif

@@ -1,0 +1,112 @@
+/* ticlip, the command: finds the verb, runs it, prints the one line of an error, and exits with the
+ * status (docs/formats.md lists the exit codes). */
+#include "cli/cli.h"
+#include <signal.h>
+#include <string.h>
+
+/* Every verb, one row each; `ticlip --help` prints them in this order. */
+static const tic_verb verbs[] = {
+    {"world", "generate the embedded data set: dated pictures with captions, and its tasks",
+     "DIR [flags]", 1, 1, tic_verb_world,
+     "Writes tar shards, classes.json and eval/NAME folders into DIR, which must be new or empty. "
+     "The same seed, size and number of pairs give the same bytes on every machine."},
+};
+enum { VERBS = sizeof verbs / sizeof verbs[0] };
+
+static const char *verb_name(const void *list, int i) {
+    return ((const tic_verb *)list)[i].name;
+}
+
+static void print_overview(const char *group) {
+    printf("usage: ticlip VERB [arguments] [flags]\n\n");
+    for (int i = 0; i < VERBS; i++)
+        if (group == NULL || strncmp(verbs[i].name, group, strlen(group)) == 0)
+            printf("  ticlip %-14s %s\n", verbs[i].name, verbs[i].about);
+    printf("\n`ticlip VERB --help` tells the rest. Results go to stdout, progress to stderr;\n"
+           "--json makes stdout one JSON document. Exit codes: 0 done, 1 internal error, 2 usage,\n"
+           "3 bad input, 4 verification failed, 5 memory or disk, 6 interrupted (run it again to "
+           "continue).\n");
+}
+
+static void print_version(void) {
+    const tic_cpu *cpu = tic_cpu_get();
+    printf("ticlip %s\ncompiler %s\ncpu %s, %s, %d cores\n", TIC_VERSION, __VERSION__, cpu->brand,
+           tic_isa_name(cpu->isa), cpu->cores);
+}
+
+/* How many leading arguments name the verb: 0 when they do not. */
+static int words_of(const tic_verb *verb, int argc, char **argv) {
+    const char *space = strchr(verb->name, ' ');
+    size_t first = space != NULL ? (size_t)(space - verb->name) : strlen(verb->name);
+    if (argc < 1 || strlen(argv[0]) != first || strncmp(argv[0], verb->name, first) != 0)
+        return 0;
+    if (space == NULL)
+        return 1;
+    return argc >= 2 && strcmp(argv[1], space + 1) == 0 ? 2 : 0;
+}
+
+/* The first word when it begins a two-word verb ("data "), with its space; else "". */
+static void group_of(char group[32], const char *word) {
+    snprintf(group, 32, "%.30s ", word);
+    for (int i = 0; i < VERBS; i++)
+        if (strncmp(verbs[i].name, group, strlen(group)) == 0)
+            return;
+    group[0] = '\0';
+}
+
+static tic_status unknown_verb(int argc, char **argv, tic_error *err) {
+    char given[80], group[32];
+    group_of(group, argv[0]);
+    bool two = group[0] != '\0' && argc > 1;
+    snprintf(given, sizeof given, "%.38s%s%.38s", argv[0], two ? " " : "", two ? argv[1] : "");
+    if (group[0] != '\0' && argc == 1)
+        return tic_fail(err, TIC_EUSAGE, "%s: which? `ticlip %s --help` lists them", argv[0],
+                        argv[0]);
+    const char *nearest = tic_cli_nearest(given, verb_name, verbs, VERBS);
+    if (nearest != NULL)
+        return tic_fail(err, TIC_EUSAGE, "unknown verb \"%s\"; did you mean \"%s\"?", given,
+                        nearest);
+    return tic_fail(err, TIC_EUSAGE, "unknown verb \"%s\"; `ticlip --help` lists them", given);
+}
+
+static bool is_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+static tic_status dispatch(int argc, char **argv, tic_error *err) {
+    char group[32];
+    if (argc < 1)
+        return tic_fail(err, TIC_EUSAGE, "a verb is missing; `ticlip --help` lists them");
+    if (is_help(argv[0])) {
+        print_overview(NULL);
+        return TIC_OK;
+    }
+    if (strcmp(argv[0], "--version") == 0) {
+        print_version();
+        return TIC_OK;
+    }
+    for (int i = 0; i < VERBS; i++) {
+        int words = words_of(&verbs[i], argc, argv);
+        if (words > 0)
+            return verbs[i].run(&verbs[i], argc - words, argv + words, err);
+    }
+    group_of(group, argv[0]);
+    if (group[0] != '\0' && argc > 1 && is_help(argv[1])) {
+        print_overview(group);
+        return TIC_OK;
+    }
+    return unknown_verb(argc, argv, err);
+}
+
+int main(int argc, char **argv) {
+    tic_error err = {TIC_OK, ""};
+    /* A reader that goes away is an error of the write, not the end of a training run. */
+    signal(SIGPIPE, SIG_IGN);
+    tic_status status = dispatch(argc - 1, argv + 1, &err);
+    tic_progress_end();
+    if (status == TIC_OK)
+        status = tic_cli_flush(&err);
+    if (status != TIC_OK)
+        fprintf(stderr, "ticlip: %s\n", err.text);
+    return (int)status;
+}

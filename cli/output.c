@@ -1,0 +1,45 @@
+/* The way out of the process: JSON documents, the last flush of stdout, and the wish to stop. */
+#include "cli/cli.h"
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+tic_status tic_cli_flush(tic_error *err) {
+    errno = 0;
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        return tic_fail(err, TIC_ERESOURCE, "standard output: %s",
+                        errno != 0 ? strerror(errno) : "not all could be written");
+    }
+    return TIC_OK;
+}
+
+tic_status tic_cli_json(json_t *document, tic_error *err) {
+    if (document == NULL)
+        return tic_fail(err, TIC_ERESOURCE, "no memory for the JSON document");
+    int failed = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    json_decref(document);
+    putchar('\n');
+    TIC_TRY(tic_cli_flush(err));
+    if (failed)
+        return tic_fail(err, TIC_EINTERNAL, "the JSON document could not be written");
+    return TIC_OK;
+}
+
+static volatile sig_atomic_t stop_wished;
+
+static void wish_stop(int signal_number) {
+    (void)signal_number;
+    stop_wished = 1;
+}
+
+void tic_cli_catch_signals(void) {
+    struct sigaction action = {.sa_handler = wish_stop, .sa_flags = SA_RESETHAND | SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool tic_cli_stopped(void *user) {
+    (void)user;
+    return stop_wished != 0;
+}
