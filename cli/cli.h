@@ -8,7 +8,7 @@
 #ifndef TIC_CLI_H
 #define TIC_CLI_H
 
-#include "data/data.h"
+#include "continual/continual.h"
 #include <jansson.h>
 #include <stdio.h>
 
@@ -125,6 +125,15 @@ tic_status tic_cli_flush(tic_error *err);
  * tic_cli_stopped answers whether it came, and fits tic_hooks.stop. */
 void tic_cli_catch_signals(void);
 bool tic_cli_stopped(void *user);
+
+/* ---- settings of an experiment as flags (settings.c) ---------------------------------------- */
+
+/* Writes one flag that sets `name` (a row of tic_setting_get) in *experiment, with its help, checks
+ * and messages. An unknown name is TIC_EINTERNAL. */
+tic_status tic_cli_setting_flag(tic_flag *row, const char *name, tic_experiment *experiment,
+                                tic_error *err);
+/* The same for all settings, in their order; room for tic_setting_count() rows. */
+void tic_cli_setting_flags(tic_flag *rows, tic_experiment *experiment);
 
 /* ---- opening an index (index.c) ------------------------------------------------------------ */
 
