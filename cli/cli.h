@@ -114,7 +114,7 @@ const char *tic_quantity(char text[32], double value);
 /* ---- output (output.c) --------------------------------------------------------------------- */
 
 /* Prints `document` to stdout, indented, keys in the order they were set, and gives it back. NULL
- * (a failed json_pack) is TIC_ERESOURCE. */
+ * (a failed json_pack: no memory, or a name that is not UTF-8) is TIC_ERESOURCE. */
 tic_status tic_cli_json(json_t *document, tic_error *err);
 /* Flushes stdout; a full disk or a closed pipe is TIC_ERESOURCE. Main calls it at the end. */
 tic_status tic_cli_flush(tic_error *err);
@@ -154,5 +154,34 @@ tic_status tic_cli_index_path(char *out, size_t size, const char *folder,
  * caller's (tic_index_free). *built (may be NULL): whether it was built. */
 tic_status tic_cli_index_open(tic_index **out, const char *folder, const tic_index_flags *values,
                               bool *built, tic_error *err);
+
+/* ---- pairs over time (timeline.c) ----------------------------------------------------------- */
+
+/* "2016-07-31", or "?" for a time that has no date; returns text. */
+const char *tic_cli_date(char text[24], int64_t time);
+
+typedef struct tic_timeline { /* pairs in each year or month, in order, empty ones left out */
+    bool by_month;
+    int64_t first, last; /* times of the earliest and latest pair; 0 without pairs */
+    struct tic_timeline_part {
+        char name[24]; /* "2016" or "2016-07" */
+        size_t pairs;
+    } * parts;
+    size_t count;
+} tic_timeline;
+/* On success the parts are the caller's (tic_timeline_free). */
+tic_status tic_timeline_make(tic_timeline *out, const tic_index *index, bool by_month,
+                             tic_error *err);
+void tic_timeline_free(tic_timeline *timeline);
+/* A table with a bar for every part. */
+tic_status tic_timeline_print(const tic_timeline *timeline, tic_error *err);
+/* {"2016": 1234, ...}; NULL without memory. */
+json_t *tic_timeline_json(const tic_timeline *timeline);
+
+/* Rejects by reason, those that occur: {"no-time": 3, ...}; NULL without memory. */
+json_t *tic_cli_rejects_json(const tic_index *index);
+/* Prints the one-paragraph head that `data index` and `data inspect` share. */
+void tic_cli_index_summary(const char *folder, const tic_index *index,
+                           const tic_timeline *timeline);
 
 #endif

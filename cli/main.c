@@ -10,6 +10,22 @@ static const tic_verb verbs[] = {
      "DIR [flags]", 1, 1, tic_verb_world,
      "Writes tar shards, classes.json and eval/NAME folders into DIR, which must be new or empty. "
      "The same seed, size and number of pairs give the same bytes on every machine."},
+    {"data index", "read dated shards once: pairs, times, rejects", "DIR [flags]", 1, 1,
+     tic_verb_data_index,
+     "DIR holds WebDataset tars whose json has a time (timestamp, created_utc or dateuploaded). "
+     "The index is kept in the cache folder, or in --index FILE, and is made again when the shards "
+     "change."},
+    {"data inspect", "show steps, counts, times, captions and picture sizes of dated shards",
+     "DIR [flags]", 1, 1, tic_verb_data_inspect, NULL},
+    {"vocab train", "train a byte-pair vocabulary, in CLIP's file format, on captions",
+     "DIR|FILE.txt --out FILE [flags]", 1, 1, tic_verb_vocab_train,
+     "Captions are those of the shards in DIR, or the lines of FILE.txt."},
+    {"vocab show", "show a vocabulary's merges, or the tokens of a text", "FILE [TEXT] [flags]", 1,
+     2, tic_verb_vocab_show, NULL},
+    {"embed", "write a checkpoint's embeddings of pictures and texts as .npy",
+     "CHECKPOINT --data DIR|--evalset DIR --vocab FILE --out PREFIX [flags]", 1, 1, tic_verb_embed,
+     "Writes PREFIX.images.npy and PREFIX.texts.npy (float32, L2-normalised, a row each) and "
+     "PREFIX.ids.txt (what each row is)."},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 

@@ -15,7 +15,9 @@ tic_status tic_cli_flush(tic_error *err) {
 
 tic_status tic_cli_json(json_t *document, tic_error *err) {
     if (document == NULL)
-        return tic_fail(err, TIC_ERESOURCE, "no memory for the JSON document");
+        return tic_fail(
+            err, TIC_ERESOURCE,
+            "the JSON document cannot be made (a name that is not UTF-8, or no memory)");
     int failed = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     json_decref(document);
     putchar('\n');
