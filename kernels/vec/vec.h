@@ -1,0 +1,280 @@
+/* Vectors of floats, one width a tier: portable 4 lanes (no FMA), avx2 8, avx512 16. A file of
+ * kernels/vec/ includes this, is compiled once a tier, and its results then depend on the tier
+ * only. Conversions to bf16 use integer arithmetic, so that their bits agree on every tier.
+ *
+ *   vf, vi            LANES floats, LANES int32 (comparisons of vf yield a vi of 0 and -1)
+ *   vf_load_part      the first n elements (0 <= n <= LANES), zeros after; touches no others
+ *   vf_sum, vf_max_of one number, always over the same tree: halves are folded until one is left */
+#ifndef TIC_VEC_H
+#define TIC_VEC_H
+
+#include "kernels/kernels.h"
+#include "kernels/room.h"
+
+#include <string.h>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+enum { VF_LANES = 16 };
+#define VF_BYTES 64
+#elif defined(__AVX2__)
+#include <immintrin.h>
+enum { VF_LANES = 8 };
+#define VF_BYTES 32
+#else
+enum { VF_LANES = 4 };
+#define VF_BYTES 16
+#endif
+
+typedef float vf __attribute__((vector_size(VF_BYTES)));
+typedef int32_t vi __attribute__((vector_size(VF_BYTES)));
+typedef uint32_t vu __attribute__((vector_size(VF_BYTES)));
+typedef uint16_t vh __attribute__((vector_size(VF_BYTES / 2)));
+
+static inline vf vf_set(float x) {
+    return x - (vf){0}; /* not +: -0 - 0 is -0, -0 + 0 is not */
+}
+
+static inline vf vf_load(const float *p) {
+    vf v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void vf_store(float *p, vf v) {
+    memcpy(p, &v, sizeof v);
+}
+
+#if defined(__AVX512F__)
+static inline __mmask16 vf_mask(int64_t n) {
+    return (__mmask16)((1u << n) - 1);
+}
+static inline vf vf_load_part(const float *p, int64_t n) {
+    return _mm512_maskz_loadu_ps(vf_mask(n), p);
+}
+static inline void vf_store_part(float *p, vf v, int64_t n) {
+    _mm512_mask_storeu_ps(p, vf_mask(n), v);
+}
+#elif defined(__AVX2__)
+static inline __m256i vf_mask(int64_t n) {
+    static const int32_t window[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i *)(window + 8 - n));
+}
+static inline vf vf_load_part(const float *p, int64_t n) {
+    return _mm256_maskload_ps(p, vf_mask(n));
+}
+static inline void vf_store_part(float *p, vf v, int64_t n) {
+    _mm256_maskstore_ps(p, vf_mask(n), v);
+}
+#else
+static inline vf vf_load_part(const float *p, int64_t n) {
+    vf v = {0};
+    for (int64_t i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+static inline void vf_store_part(float *p, vf v, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        p[i] = v[i];
+}
+#endif
+
+/* a * b + c and c - a * b: rounded once where the tier has FMA, twice on portable. */
+#if defined(__AVX512F__)
+static inline vf vf_fma(vf a, vf b, vf c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+static inline vf vf_fnma(vf a, vf b, vf c) {
+    return _mm512_fnmadd_ps(a, b, c);
+}
+static inline vf vf_sqrt(vf a) {
+    return _mm512_sqrt_ps(a);
+}
+#elif defined(__AVX2__)
+static inline vf vf_fma(vf a, vf b, vf c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+static inline vf vf_fnma(vf a, vf b, vf c) {
+    return _mm256_fnmadd_ps(a, b, c);
+}
+static inline vf vf_sqrt(vf a) {
+    return _mm256_sqrt_ps(a);
+}
+#else
+static inline vf vf_fma(vf a, vf b, vf c) {
+    return a * b + c;
+}
+static inline vf vf_fnma(vf a, vf b, vf c) {
+    return c - a * b;
+}
+static inline vf vf_sqrt(vf a) {
+    for (int i = 0; i < VF_LANES; i++)
+        a[i] = __builtin_sqrtf(a[i]);
+    return a;
+}
+#endif
+
+/* mask (0 or -1 a lane) ? a : b */
+static inline vf vf_select(vi mask, vf a, vf b) {
+    return (vf)((mask & (vi)a) | (~mask & (vi)b));
+}
+
+/* a > b ? a : b, so that a NaN in either operand yields b: put the running maximum first to let a
+ * NaN through, second to ignore it. */
+static inline vf vf_max(vf a, vf b) {
+#if defined(__AVX512F__)
+    return _mm512_max_ps(a, b);
+#elif defined(__AVX2__)
+    return _mm256_max_ps(a, b);
+#else
+    return vf_select(a > b, a, b);
+#endif
+}
+
+static inline vf vf_min(vf a, vf b) { /* a < b ? a : b */
+#if defined(__AVX512F__)
+    return _mm512_min_ps(a, b);
+#elif defined(__AVX2__)
+    return _mm256_min_ps(a, b);
+#else
+    return vf_select(a < b, a, b);
+#endif
+}
+
+static inline vf vf_abs(vf a) {
+    return (vf)((vi)a & 0x7fffffff);
+}
+
+/* ---- bf16 ---------------------------------------------------------------------------------- */
+
+/* Rounds every lane to the nearest bf16 (ties to even), left in the upper halves; the lower halves
+ * are zero. A NaN stays a NaN (made quiet, so that its payload cannot be cut to infinity). */
+static inline vf vf_round_bf16(vf v) {
+    vu u = (vu)v;
+    vu rounded = u + 0x7fff + ((u >> 16) & 1);
+    vi is_nan = v != v;
+    vu kept = (vu)is_nan & (u | 0x00400000);
+    return (vf)(((~(vu)is_nan & rounded) | kept) & 0xffff0000);
+}
+
+static inline vf vf_from_halves(vh h) {
+    return (vf)(__builtin_convertvector(h, vu) << 16);
+}
+
+static inline vh vf_to_halves(vf v) {
+    return __builtin_convertvector((vu)vf_round_bf16(v) >> 16, vh);
+}
+
+static inline vf vf_load_bf16(const tic_bf16 *p) {
+    vh h;
+    memcpy(&h, p, sizeof h);
+    return vf_from_halves(h);
+}
+
+static inline void vf_store_bf16(tic_bf16 *p, vf v) {
+    vh h = vf_to_halves(v);
+    memcpy(p, &h, sizeof h);
+}
+
+static inline vf vf_load_bf16_part(const tic_bf16 *p, int64_t n) {
+    vh h = {0};
+    for (int64_t i = 0; i < n; i++)
+        h[i] = p[i];
+    return vf_from_halves(h);
+}
+
+static inline void vf_store_bf16_part(tic_bf16 *p, vf v, int64_t n) {
+    vh h = vf_to_halves(v);
+    for (int64_t i = 0; i < n; i++)
+        p[i] = h[i];
+}
+
+/* Elements i .. i + n - 1 (1 <= n <= LANES) of an array of either type. */
+static inline vf vf_load_as(const void *data, tic_dtype type, int64_t i, int64_t n) {
+    if (type == TIC_F32) {
+        const float *p = (const float *)data + i;
+        return n == VF_LANES ? vf_load(p) : vf_load_part(p, n);
+    }
+    const tic_bf16 *p = (const tic_bf16 *)data + i;
+    return n == VF_LANES ? vf_load_bf16(p) : vf_load_bf16_part(p, n);
+}
+
+static inline void vf_store_as(void *data, tic_dtype type, int64_t i, vf v, int64_t n) {
+    if (type == TIC_F32) {
+        float *p = (float *)data + i;
+        if (n == VF_LANES)
+            vf_store(p, v);
+        else
+            vf_store_part(p, v, n);
+        return;
+    }
+    tic_bf16 *p = (tic_bf16 *)data + i;
+    if (n == VF_LANES)
+        vf_store_bf16(p, v);
+    else
+        vf_store_bf16_part(p, v, n);
+}
+
+/* ---- reductions ---------------------------------------------------------------------------- */
+
+typedef float vf4 __attribute__((vector_size(16)));
+typedef float vf8 __attribute__((vector_size(32)));
+
+/* Folds halves with `op` down to four lanes; the last two folds are scalar. */
+#if defined(__AVX512F__)
+#define VF_FOLD(v, op4, op8)                                                                       \
+    vf8 folded8_ = op8(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7),                      \
+                       __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));               \
+    vf4 folded = op4(__builtin_shufflevector(folded8_, folded8_, 0, 1, 2, 3),                      \
+                     __builtin_shufflevector(folded8_, folded8_, 4, 5, 6, 7))
+#elif defined(__AVX2__)
+#define VF_FOLD(v, op4, op8)                                                                       \
+    vf4 folded =                                                                                   \
+        op4(__builtin_shufflevector(v, v, 0, 1, 2, 3), __builtin_shufflevector(v, v, 4, 5, 6, 7))
+#else
+#define VF_FOLD(v, op4, op8) vf4 folded = v
+#endif
+
+#define VF_ADD(a, b) ((a) + (b))
+#if defined(__AVX2__)
+#define VF_MAX4(a, b) ((vf4)_mm_max_ps(a, b))
+#define VF_MAX8(a, b) ((vf8)_mm256_max_ps(a, b))
+#endif
+
+static inline float vf_sum(vf v) {
+    VF_FOLD(v, VF_ADD, VF_ADD);
+    return (folded[0] + folded[2]) + (folded[1] + folded[3]);
+}
+
+static inline float vf_max_of(vf v) {
+    VF_FOLD(v, VF_MAX4, VF_MAX8);
+    float even = folded[0] > folded[2] ? folded[0] : folded[2];
+    float odd = folded[1] > folded[3] ? folded[1] : folded[3];
+    return even > odd ? even : odd;
+}
+
+/* ---- exp ----------------------------------------------------------------------------------- */
+
+/* exp(x) for every float: range reduction to |r| <= ln2/2 with ln2 in two parts, the polynomial of
+ * degree 7 of Cephes' expf (S. Moshier), scaled in two steps so that results reach from denormals
+ * to infinity. Largest relative error on [-87, 88]: 9e-8 (tests/kernels/vec.c). NaN stays NaN. */
+static inline vf vf_exp(vf x) {
+    const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
+    x = vf_min(vf_set(89.0f), vf_max(vf_set(-104.0f), x)); /* x second: a NaN goes through */
+    vf t = vf_fma(x, vf_set(1.44269504f), vf_set(shift));
+    vf n = t - shift;
+    vf r = vf_fnma(n, vf_set(0.693359375f), x); /* exact: 9 bits times n */
+    r = vf_fnma(n, vf_set(-2.12194440e-4f), r);
+    vf p = vf_set(1.9875691500e-4f);
+    p = vf_fma(p, r, vf_set(1.3981999507e-3f));
+    p = vf_fma(p, r, vf_set(8.3334519073e-3f));
+    p = vf_fma(p, r, vf_set(4.1665795894e-2f));
+    p = vf_fma(p, r, vf_set(1.6666665459e-1f));
+    p = vf_fma(p, r, vf_set(5.0000001201e-1f));
+    p = vf_fma(p, r * r, r) + 1.0f;
+    vi e = (vi)t - (vi)vf_set(shift); /* n as an integer */
+    vi e1 = e >> 1, e2 = e - e1;
+    return p * (vf)((e1 + 127) << 23) * (vf)((e2 + 127) << 23);
+}
+
+#endif
