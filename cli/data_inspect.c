@@ -162,16 +162,7 @@ static tic_status make_timeline(inspection *view, tic_error *err) {
 }
 
 static tic_status make_view(inspection *view, const tic_experiment *settings, tic_error *err) {
-    const bool list = settings->steps[0] != '\0';
-    const tic_steps_options options = {
-        .granularity = list ? TIC_LIST : settings->granularity,
-        .first_step = settings->first_step[0] != '\0' ? settings->first_step : NULL,
-        .list = list ? settings->steps : NULL,
-        .min_step = (size_t)settings->min_step,
-        .eval_pairs = (size_t)settings->eval_pairs,
-        .eval_seed = (uint64_t)settings->seed,
-    };
-    TIC_TRY(tic_steps_make(&view->steps, view->index, &options, err));
+    TIC_TRY(tic_experiment_steps(settings, view->index, &view->steps, err));
     TIC_TRY(make_timeline(view, err));
     return measure(view, err);
 }
