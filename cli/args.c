@@ -208,40 +208,39 @@ static tic_status unknown_flag(const tic_verb *verb, const flag_list *list, cons
                     verb->name, name, verb->name);
 }
 
+static const tic_flag *find_flag(const flag_list *list, const char *name) {
+    for (int i = 0; i < list->count; i++)
+        if (strcmp(name, list->flags[i].name) == 0)
+            return &list->flags[i];
+    return NULL;
+}
+
 /* Takes the flag at argv[*i], and its value if that is the next argument. */
 static tic_status take_flag(const tic_verb *verb, const flag_list *list, int argc, char **argv,
                             int *i, tic_args *args, tic_error *err) {
     char name[NAME_LIMIT + 1];
     const char *given = argv[*i] + 2, *equals = strchr(given, '=');
+    const char *value = equals != NULL ? equals + 1 : NULL;
     size_t length = equals != NULL ? (size_t)(equals - given) : strlen(given);
-    snprintf(name, sizeof name, "%.*s", (int)(length < 200 ? length : 200), given);
+    snprintf(name, sizeof name, "%.*s", (int)(length < NAME_LIMIT ? length : NAME_LIMIT), given);
 
-    if (equals == NULL && strcmp(name, "json") == 0) {
-        args->json = true;
-        return TIC_OK;
+    const tic_flag json = {.name = "json", .type = TIC_FLAG_SWITCH, .out = &args->json};
+    const tic_flag *flag = strcmp(name, json.name) == 0 ? &json : find_flag(list, name);
+    if (flag == NULL)
+        return unknown_flag(verb, list, name, err);
+    if (flag->value == NULL && value != NULL)
+        return tic_fail(err, TIC_EUSAGE, "%s: --%s takes no value", verb->name, name);
+    if (flag->value != NULL && value == NULL) {
+        if (*i + 1 >= argc || strncmp(argv[*i + 1], "--", 2) == 0)
+            return tic_fail(err, TIC_EUSAGE, "%s: --%s needs a value, %s", verb->name, name,
+                            flag->value);
+        value = argv[++*i];
     }
-    if (equals == NULL && strcmp(name, "help") == 0) {
-        args->help = true;
+    if (store(flag, value, err) == TIC_OK)
         return TIC_OK;
-    }
-    for (int f = 0; f < list->count; f++) {
-        const tic_flag *flag = &list->flags[f];
-        if (strcmp(name, flag->name) != 0)
-            continue;
-        const char *value = equals != NULL ? equals + 1 : NULL;
-        if (flag->value == NULL && value != NULL)
-            return tic_fail(err, TIC_EUSAGE, "%s: --%s takes no value", verb->name, name);
-        if (flag->value != NULL && value == NULL) {
-            if (*i + 1 >= argc || strncmp(argv[*i + 1], "--", 2) == 0)
-                return tic_fail(err, TIC_EUSAGE, "%s: --%s needs a value, %s", verb->name, name,
-                                flag->value);
-            value = argv[++*i];
-        }
-        if (store(flag, value, err) != TIC_OK)
-            return tic_fail_in(err, "%s: --%s", verb->name, name);
-        return TIC_OK;
-    }
-    return unknown_flag(verb, list, name, err);
+    if (flag->type == TIC_FLAG_CALL) /* its errors name it */
+        return tic_fail_in(err, "%s", verb->name);
+    return tic_fail_in(err, "%s: --%s", verb->name, name);
 }
 
 static bool asks_help(const char *arg) {

@@ -50,8 +50,7 @@ typedef struct tic_flag {
     void *out;
     double min, max; /* numbers; both 0: no limit but the type's own */
     const char *choices;
-    /* TIC_FLAG_CALL: `text` is NULL when the flag takes no value. An error needs no flag name in
-     * its text; the parser puts it in front. */
+    /* TIC_FLAG_CALL: `text` is NULL when the flag takes no value. Its errors name the flag. */
     tic_status (*set)(const struct tic_flag *flag, const char *text, tic_error *err);
 } tic_flag;
 
