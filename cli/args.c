@@ -78,16 +78,17 @@ static void print_wrapped(const char *text, int at) {
     putchar('\n');
 }
 
-static void print_flag(const char *name, const char *value, const char *help, const char *choices) {
-    char left[80];
-    snprintf(left, sizeof left, "--%s%s%s", name, value ? " " : "", value ? value : "");
+static void print_flag(const tic_flag *flag) {
+    char left[80], right[1024];
+    snprintf(left, sizeof left, "--%s%s%s", flag->name, flag->value ? " " : "",
+             flag->value ? flag->value : "");
     printf("  %-24s ", left);
     if (strlen(left) > 24)
         printf("\n%27s", "");
-    char whole[1024];
-    snprintf(whole, sizeof whole, "%s%s%s", help, choices ? "; one of " : "",
-             choices ? choices : "");
-    print_wrapped(whole, 27);
+    snprintf(right, sizeof right, "%s%s%s%s%s%s", flag->help, flag->choices ? "; one of " : "",
+             flag->choices ? flag->choices : "", flag->fallback[0] ? " (default " : "",
+             flag->fallback, flag->fallback[0] ? ")" : "");
+    print_wrapped(right, 27);
 }
 
 static void print_help(const tic_verb *verb, const tic_flag *flags, int count) {
@@ -99,9 +100,9 @@ static void print_help(const tic_verb *verb, const tic_flag *flags, int count) {
     }
     printf("\nflags:\n");
     for (int i = 0; i < count; i++)
-        print_flag(flags[i].name, flags[i].value, flags[i].help, flags[i].choices);
-    print_flag("json", NULL, "one JSON document on stdout instead of text", NULL);
-    print_flag("help", NULL, "this text", NULL);
+        print_flag(&flags[i]);
+    print_flag(&(tic_flag){.name = "json", .help = "one JSON document on stdout, no text"});
+    print_flag(&(tic_flag){.name = "help", .help = "this text"});
 }
 
 /* ---- values -------------------------------------------------------------------------------- */
@@ -141,7 +142,7 @@ static tic_status parse_number(const tic_flag *flag, const char *text, double *o
     if (flag->type != TIC_FLAG_REAL && (value != floor(value) || fabs(value) > 9007199254740992.0))
         return tic_fail(err, TIC_EUSAGE, "\"%s\" is not a whole number that fits", text);
     if ((flag->min != 0 || flag->max != 0) && !(value >= flag->min && value <= flag->max))
-        return tic_fail(err, TIC_EUSAGE, "%s is not between %.15g and %.15g", text, flag->min,
+        return tic_fail(err, TIC_EUSAGE, "%s is not between %.16g and %.16g", text, flag->min,
                         flag->max);
     *out = value;
     return TIC_OK;

@@ -46,6 +46,7 @@ typedef struct tic_flag {
     const char *name;  /* without the dashes */
     const char *value; /* what the help calls the value; NULL: takes none (SWITCH, CALL) */
     const char *help;
+    char fallback[48]; /* the default that the help shows; "": none, or `help` tells it */
     tic_flag_type type;
     void *out;
     double min, max; /* numbers; both 0: no limit but the type's own */
@@ -128,7 +129,8 @@ bool tic_cli_stopped(void *user);
 /* ---- settings of an experiment as flags (settings.c) ---------------------------------------- */
 
 /* Writes one flag that sets `name` (a row of tic_setting_get) in *experiment, with its help, checks
- * and messages. An unknown name is TIC_EINTERNAL. */
+ * and messages; the default that the help shows is what stands in *experiment now. An unknown name
+ * is TIC_EINTERNAL. */
 tic_status tic_cli_setting_flag(tic_flag *row, const char *name, tic_experiment *experiment,
                                 tic_error *err);
 /* The same for all settings, in their order; room for tic_setting_count() rows. */

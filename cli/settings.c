@@ -6,16 +6,45 @@ static tic_status set(const tic_flag *flag, const char *text, tic_error *err) {
     return tic_experiment_set(flag->out, flag->name, text != NULL ? text : "true", err);
 }
 
+/* The value that stands in the experiment now, as the user would write it; a long one is left out.
+ */
+static void describe(char text[48], const tic_setting *setting, const tic_experiment *experiment) {
+    const char *at = (const char *)experiment + setting->offset;
+    const char *choice = setting->choices;
+    switch (setting->type) {
+    case TIC_SET_TEXT:
+        snprintf(text, 48, "%s", strlen(at) < 48 ? at : "");
+        return;
+    case TIC_SET_INT:
+    case TIC_SET_SIZE:
+        snprintf(text, 48, "%lld", (long long)*(const int64_t *)at);
+        return;
+    case TIC_SET_REAL:
+        snprintf(text, 48, "%g", *(const double *)at);
+        return;
+    case TIC_SET_BOOL:
+        snprintf(text, 48, "%s", *(const bool *)at ? "true" : "");
+        return;
+    case TIC_SET_CHOICE:
+        for (int i = *(const int *)at; i > 0; i--)
+            choice += strcspn(choice, "|") + 1;
+        snprintf(text, 48, "%.*s", (int)strcspn(choice, "|"), choice);
+        return;
+    }
+}
+
 static tic_flag flag_of(const tic_setting *setting, tic_experiment *experiment) {
-    return (tic_flag){
+    tic_flag flag = {
         .name = setting->name,
         .value = setting->type == TIC_SET_BOOL ? NULL : setting->value,
         .help = setting->help,
-        .choices = setting->choices,
+        .choices = setting->type == TIC_SET_CHOICE ? setting->choices : NULL,
         .type = TIC_FLAG_CALL,
         .out = experiment,
         .set = set,
     };
+    describe(flag.fallback, setting, experiment);
+    return flag;
 }
 
 tic_status tic_cli_setting_flag(tic_flag *row, const char *name, tic_experiment *experiment,
