@@ -10,7 +10,10 @@
 
 /* ---- methods: the paper's Table 1 as rows of continual/methods.c ---------------------------- */
 
-typedef enum tic_start { TIC_START_RANDOM, TIC_START_LAST, TIC_START_PATCHED } tic_start;
+typedef enum tic_start { /* where a step's weights come from; the first step's are random */
+                         TIC_START_RANDOM,
+                         TIC_START_LAST, /* what the method's last step left */
+} tic_start;
 typedef enum tic_pool {               /* what a step trains on */
                         TIC_POOL_NEW, /* the step's own pairs */
                         TIC_POOL_ALL, /* all pairs so far */
@@ -26,8 +29,12 @@ typedef struct tic_method {
 } tic_method;
 int tic_method_count(void);
 const tic_method *tic_method_get(int i);
-/* NULL and TIC_EUSAGE with the nearest name when there is none. */
+/* TIC_EUSAGE with the nearest name when there is none. */
 tic_status tic_method_find(const tic_method **out, const char *name, tic_error *err);
+/* The rows that a comma-separated list (or "all") names, in its order, each once; *count of at most
+ * `limit`. TIC_EUSAGE for an unknown or repeated name, or none. */
+tic_status tic_method_list(const char *names, const tic_method **out, int limit, int *count,
+                           tic_error *err);
 
 /* ---- an experiment's settings -------------------------------------------------------------- */
 
@@ -49,16 +56,17 @@ typedef struct tic_experiment {
     double macs;                           /* nominal, whole sequence; 0: given by pairs */
     int64_t pairs;                         /* whole sequence; 0: given by macs */
     tic_accounting accounting;
-    int64_t batch, warmup; /* warmup: iterations, first step only */
+    int64_t batch, warmup; /* warmup: iterations, of steps that start from random weights */
     double lr, beta1, beta2, eps, weight_decay;
     tic_schedule schedule;
     tic_precision precision;
     tic_granularity granularity;
-    char first_step[16], steps[TIC_NAMES];
+    char first_step[16];   /* pools all before its end; "none"; "auto": tic_first_step */
+    char steps[TIC_NAMES]; /* not "": the last month or year of each, instead of granularity */
     int64_t min_step, eval_pairs;
     int64_t seed, threads, memory, max_bad; /* memory: bytes, 0: no limit */
     bool filter;
-    int64_t save_every; /* seconds between state files within a step */
+    int64_t save_every; /* seconds between state files within a step; 0: after every iteration */
 } tic_experiment;
 
 /* The one table of settings: command-line flags, keys of the experiment file and `--help` all come
@@ -82,45 +90,76 @@ typedef struct tic_setting {
 int tic_setting_count(void);
 const tic_setting *tic_setting_get(int i);
 void tic_experiment_defaults(tic_experiment *experiment);
-/* Unknown name, wrong type, out of range: TIC_EUSAGE with the nearest valid name or the range. */
+/* Names are taken with dashes or underscores. Unknown name, wrong type, out of range: TIC_EUSAGE
+ * with the nearest valid name or the range, and nothing changes. A positive `macs` sets `pairs` to
+ * 0 and the other way round: the last one given is the budget. */
 tic_status tic_experiment_set(tic_experiment *experiment, const char *name, const char *value,
                               tic_error *err);
-/* A json object of settings over what is already there; TIC_EINPUT naming file, line and key. */
+/* A json object of settings over what is already there; TIC_EINPUT naming file, line and key. On
+ * failure *experiment is unchanged. */
 tic_status tic_experiment_read(tic_experiment *experiment, const char *path, tic_error *err);
 /* Every setting, defaults included; the caller's (tic_free). */
 tic_status tic_experiment_json(const tic_experiment *experiment, char **text, tic_error *err);
+/* What cannot be told setting by setting: data and out are given, so is a budget, the methods
+ * exist. TIC_EUSAGE. */
+tic_status tic_experiment_check(const tic_experiment *experiment, tic_error *err);
+/* Where the settings that decide results differ: the first one's name, or NULL. Places (data, out,
+ * index), threads and save_every may change between the parts of a run. */
+const char *tic_experiment_differs(const tic_experiment *a, const tic_experiment *b);
+
+/* The steps of an index as the settings ask for. first_step "auto" pools all to the end of 2016, as
+ * TiC-DataComp does, when there are pairs both before and after that moment, else nothing; with
+ * `steps` there is no first step. *out is the caller's (tic_steps_free). */
+tic_status tic_experiment_steps(const tic_experiment *experiment, const tic_index *index,
+                                tic_steps *out, tic_error *err);
 
 /* ---- what a run will do -------------------------------------------------------------------- */
 
 /* Learning rate at iteration s (from 0) of a step of `total` iterations (reference/openclip.md):
- * linear warm-up lr (s+1)/warmup over the first `warmup`, then lr (1+cos(pi (s-W)/(T-W)))/2. */
+ * linear warm-up lr (s+1)/warmup over the first `warmup` (W), then
+ *   cosine        lr (1+cos(pi (s-W)/(T-W)))/2
+ *   const-cosine  lr until tic_branch_at (D), then lr (1+cos(pi (s-D)/(T-D)))/2 */
 double tic_lr_at(tic_schedule schedule, double lr, int64_t warmup, int64_t total, int64_t s);
+/* Const-cosine (paper, App. B.5): the iteration at which the decay branch of a fifth of the
+ * iterations begins; the next step continues from the weights before it. `total` for cosine. */
+int64_t tic_branch_at(tic_schedule schedule, int64_t total);
 
 typedef struct tic_step_budget {
-    uint64_t macs;        /* nominal, the step's share */
+    uint64_t macs;        /* nominal: the step's share, or shares where the method grows */
     int64_t iterations;   /* the most whole batches that fit it */
     uint64_t spent, left; /* nominal: iterations * batch * per pair; what remains */
 } tic_step_budget;
+/* `step` counts from 0. The sequence's budget is divided by `steps`, rounded down. Budgets of
+ * 2^63 MACs or more, or a share that does not pay for one batch: TIC_EUSAGE. */
 tic_status tic_budget_step(const tic_experiment *experiment, const tic_config *config,
                            const tic_method *method, int steps, int step, tic_step_budget *out,
                            tic_error *err);
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
 
-/* Recall@k over features: the share of queries whose positive is among the k nearest. Retrieval of
- * pairs: row i of both belongs together. A tie counts against the model. */
+/* Recall@k over features [n,d]: the share of queries whose positive is among the k nearest, row i
+ * of both belonging together. A tie counts against the model, NaN too. Scores exist only in strips
+ * of rows. */
 typedef struct tic_recall {
     double image_to_text, text_to_image, mean;
 } tic_recall;
 tic_status tic_recall_at(tic_ctx *ctx, const float *image, const float *text, int64_t n, int64_t d,
                          int k, tic_recall *out, tic_error *err);
 
-/* E[i][j]: model after step i on step j (steps x steps, NaN where not computed). In-domain: mean of
- * the diagonal; backward: mean over j < i; forward: mean over j > i (reference/tic-clip.md). */
+/* E[i][j]: model after step i on step j (steps x steps, NaN where not computed, which is left out).
+ * In-domain: mean of the diagonal; backward: mean over j < i; forward: mean over j > i
+ * (reference/tic-clip.md); NaN when there is nothing to average.
+ *
+ * Standard errors are of the evaluation sets' sizes, pairs[j] in column j, not of seeds. A cell's
+ * is s_ij = sqrt(E_ij (1 - E_ij) / pairs_j) (binomial; for the mean of two directions an upper
+ * bound, reached when they agree pair by pair). Cells of one column share their pairs and are taken
+ * as fully correlated (again an upper bound), columns as independent: for a mean over N cells se =
+ * sqrt(sum_j (sum_{i in column j} s_ij)^2) / N. */
 typedef struct tic_summary {
-    double in_domain, backward, forward, stderr_;
+    double in_domain, backward, forward;
+    double in_domain_stderr, backward_stderr, forward_stderr;
 } tic_summary;
-tic_summary tic_summarise(const double *e, int steps, int64_t pairs_each);
+tic_summary tic_summarise(const double *e, int steps, const int64_t *pairs);
 
 typedef struct tic_score { /* one task's score of one model */
     char task[96];   /* "retrieval", "classification", "classification/SUBTREE", "retrieval/DOMAIN",
@@ -128,7 +167,7 @@ typedef struct tic_score { /* one task's score of one model */
     char metric[32]; /* "mean_recall@1", "acc1" */
     int step;        /* evaluated step, -1 for static tasks */
     double value;
-    int64_t pairs;
+    int64_t pairs; /* queries: pairs of a retrieval task, pictures of a classification task */
 } tic_score;
 typedef struct tic_scores {
     tic_score *list;
@@ -138,15 +177,28 @@ void tic_scores_free(tic_scores *scores);
 
 /* What a model is evaluated on, loaded once and shared by all models of a run. */
 typedef struct tic_tasks tic_tasks;
-/* Held-out pairs of every step, classification from classes.json on them, subsets by the json's
- * `domain`, and DATA/eval/NAME folders. Borrows index, steps and vocab. */
+/* Held-out pairs of every step, classification from DATA/classes.json on them, subsets by the json
+ * field `domain` (the 16 most frequent values) and by the classes' subtrees, and the folders
+ * DATA/eval/NAME. A picture of a subtree is still classified among all classes. `data` may be NULL:
+ * then there are only the held-out pairs. Borrows nothing after it returns, but reads `index`.
+ * Pictures are kept in memory: pairs * image_size^2 * 3 bytes. On success *out is the caller's. */
 tic_status tic_tasks_load(tic_tasks **out, const char *data, tic_index *index,
                           const tic_steps *steps, const tic_vocab *vocab, int image_size,
                           int context, int threads, tic_error *err);
-void tic_tasks_free(tic_tasks *tasks);
-/* Appends to *scores, the caller's. MACs go to TIC_FOR_EVALUATION. */
-tic_status tic_evaluate(tic_model *model, const tic_tasks *tasks, tic_scores *scores,
+void tic_tasks_free(tic_tasks *tasks); /* NULL is allowed */
+/* Appends to *scores, the caller's also on failure. `batch` is at most the model's. MACs go to
+ * TIC_FOR_EVALUATION. A subset of a step with fewer than two pairs gets no score. */
+tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks, tic_scores *scores,
                         tic_error *err);
+
+/* Any checkpoint on the data of an experiment (`ticlip eval`): the settings used are data, index or
+ * out, the steps', eval_pairs, batch, seed, threads, precision, vocab, filter and max_bad. Without
+ * `vocab` it is the vocab.txt.gz two folders above the checkpoint (RUN/METHOD/STEP). *json is a
+ * document {"schema":1,"checkpoint":...,"steps":[...],"tasks":{TASK:{"metric","pairs":[...],
+ * "per_step":[...]}, "static/NAME":{"metric","pairs","value"}}}, the caller's (tic_free). */
+typedef struct tic_hooks tic_hooks;
+tic_status tic_evaluate_checkpoint(const tic_experiment *experiment, const char *checkpoint,
+                                   const tic_hooks *hooks, char **json, tic_error *err);
 
 /* ---- a run --------------------------------------------------------------------------------- */
 
@@ -168,11 +220,11 @@ typedef struct tic_event {
     double seconds_left; /* of the whole run; negative: unknown yet */
     double in_domain;    /* STEP_DONE: retrieval on the step's own held-out pairs */
 } tic_event;
-typedef struct tic_hooks {
+struct tic_hooks {
     void (*event)(void *user, const tic_event *event);
     bool (*stop)(void *user); /* asked every iteration: finish it, save, TIC_EINTERRUPTED */
     void *user;
-} tic_hooks;
+};
 
 /* What it will cost, before it starts: printed by `ticlip run`, which stops here with --dry-run. */
 typedef struct tic_forecast {
@@ -182,18 +234,26 @@ typedef struct tic_forecast {
     double mean_tokens;
     int steps, methods;
     int64_t pairs_total, iterations_total;
-    double nominal_total, logical_total, gmacs, seconds; /* gmacs: measured on this machine */
-    char precision[8], text[256];
+    double nominal_total, logical_total; /* training, all methods and steps */
+    double gmacs;   /* logical, per second, of training steps measured on this machine just now */
+    double seconds; /* training and evaluation */
+    char precision[8];
 } tic_forecast;
+/* Reads or makes the index (kept in the run's folder) and the vocabulary, and measures for a few
+ * seconds. Starts no run. */
 tic_status tic_run_forecast(const tic_experiment *experiment, const tic_hooks *hooks,
                             tic_forecast *out, tic_error *err);
 
 /* Runs or continues experiment->out (formats: docs/formats.md). A folder begun with other settings
- * is TIC_EINPUT naming the first that differs; one that another process works on TIC_ERESOURCE. */
+ * is TIC_EINPUT naming the first that differs, as is one whose data changed; one that another
+ * process works on TIC_ERESOURCE. A gradient that is not finite is TIC_EVERIFY: the batch's pairs
+ * are in the ledger, and nothing is saved after it. */
 tic_status tic_run(const tic_experiment *experiment, const tic_hooks *hooks, tic_error *err);
 
-/* One step from one checkpoint (`ticlip train`): trains experiment's model on `step`'s data as the
- * method says, starting from `from` (a checkpoint folder, NULL: random). */
+/* One step from one checkpoint (`ticlip train`), in a run folder of its own: trains on the data of
+ * `step` as the method says, starting from `from` (a checkpoint folder, whose config it keeps;
+ * NULL: random weights), and evaluates. The budget is this one step's. Without `vocab` it is taken
+ * from two folders above `from`. Resumes like tic_run. */
 tic_status tic_train_one(const tic_experiment *experiment, const char *method, const char *step,
                          const char *from, const tic_hooks *hooks, tic_error *err);
 

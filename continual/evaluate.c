@@ -1,0 +1,241 @@
+/* A model scored on all tasks: features first, then recall and zero-shot accuracy, which is recall
+ * of the class among the classifier's rows (reference/openclip.md, DataComp). */
+#include "room.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What scoring one model works with. */
+typedef struct scoring {
+    tic_model *model;
+    tic_ctx *ctx;
+    const tic_tasks *tasks;
+    tic_scores *scores;
+    int64_t batch, d;
+    float *classifier; /* [classes, d] of the dynamic classification */
+} scoring;
+
+/* ---- features ------------------------------------------------------------------------------ */
+
+static tic_status encode_pictures(const scoring *s, int64_t n, const uint8_t *pixels, float *out,
+                                  tic_error *err) {
+    size_t side = (size_t)s->tasks->image_size;
+    for (int64_t i = 0; i < n; i += s->batch) {
+        int64_t count = n - i < s->batch ? n - i : s->batch;
+        TIC_TRY(tic_encode_images(s->model, count, pixels + (size_t)i * side * side * 3,
+                                  out + i * s->d, err));
+    }
+    return TIC_OK;
+}
+
+static tic_status encode_captions(const scoring *s, const tic_texts *texts, float *out,
+                                  tic_error *err) {
+    int32_t *offsets;
+    tic_status status = TIC_OK;
+    TIC_TRY(tic_alloc(&offsets, (size_t)s->batch + 1, sizeof(int32_t), err));
+    for (int64_t i = 0; i < texts->n && status == TIC_OK; i += s->batch) {
+        int64_t count = texts->n - i < s->batch ? texts->n - i : s->batch;
+        for (int64_t j = 0; j <= count; j++)
+            offsets[j] = texts->offsets[i + j] - texts->offsets[i];
+        status = tic_encode_texts(s->model, count, texts->ids + texts->offsets[i], offsets,
+                                  out + i * s->d, err);
+    }
+    tic_free(offsets);
+    return status;
+}
+
+/* Each class: the mean of its templates' features, normalised again. */
+static tic_status make_classifier(const scoring *s, const tic_texts *prompts, int classes,
+                                  float **out, tic_error *err) {
+    float *features = NULL;
+    int templates = classes > 0 ? (int)(prompts->n / classes) : 0;
+    *out = NULL;
+    TIC_TRY(tic_alloc(out, (size_t)(classes * s->d), sizeof(float), err));
+    tic_status status = tic_alloc(&features, (size_t)(prompts->n * s->d), sizeof(float), err);
+    if (status == TIC_OK)
+        status = encode_captions(s, prompts, features, err);
+    for (int c = 0; c < classes && status == TIC_OK; c++) {
+        float *row = *out + c * s->d;
+        double square = 0;
+        for (int t = 0; t < templates; t++)
+            for (int64_t k = 0; k < s->d; k++)
+                row[k] += features[((int64_t)c * templates + t) * s->d + k];
+        for (int64_t k = 0; k < s->d; k++)
+            square += (double)row[k] * row[k];
+        for (int64_t k = 0; k < s->d; k++)
+            row[k] = (float)(row[k] / fmax(sqrt(square), 1e-12));
+    }
+    tic_free(features);
+    return status;
+}
+
+/* ---- scores -------------------------------------------------------------------------------- */
+
+static tic_status score_retrieval(const scoring *s, const char *task, int step, const float *image,
+                                  const float *text, int64_t n, tic_error *err) {
+    tic_recall recall;
+    TIC_TRY(tic_recall_at(s->ctx, image, text, n, s->d, 1, &recall, err));
+    return tic_score_add(s->scores, task, "mean_recall@1", step, recall.mean, n, err);
+}
+
+/* acc1 of pictures [n,d] with labels among the rows of a classifier. */
+static tic_status score_accuracy(const scoring *s, const char *task, int step, const float *image,
+                                 const int32_t *label, int64_t n, const float *classifier,
+                                 int classes, tic_error *err) {
+    int64_t hits;
+    TIC_TRY(
+        tic_recall_hits(s->ctx, image, label, n, classifier, NULL, classes, s->d, 1, &hits, err));
+    return tic_score_add(s->scores, task, "acc1", step, (double)hits / (double)n, n, err);
+}
+
+/* Copies the rows whose tag is `wanted` to the front of `out`; returns how many. */
+static int64_t gather(const float *rows, int64_t n, int64_t d, const int32_t *tag, int wanted,
+                      float *out) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (tag[i] == wanted)
+            memcpy(out + count++ * d, rows + i * d, (size_t)d * sizeof(float));
+    return count;
+}
+
+static tic_status score_domains(const scoring *s, int step, const float *image, const float *text,
+                                float *some_images, float *some_texts, tic_error *err) {
+    const tic_held_out *held = &s->tasks->step[step];
+    char task[96];
+    for (int k = 0; k < s->tasks->domains; k++) {
+        int64_t n = gather(image, held->n, s->d, held->domain, k, some_images);
+        gather(text, held->n, s->d, held->domain, k, some_texts);
+        snprintf(task, sizeof task, "retrieval/%s", s->tasks->domain[k]);
+        if (n >= 2)
+            TIC_TRY(score_retrieval(s, task, step, some_images, some_texts, n, err));
+    }
+    return TIC_OK;
+}
+
+/* Pictures that have a class (subtree < 0), or one of a subtree's. */
+static tic_status score_classes(const scoring *s, const char *task, int step, int subtree,
+                                const float *image, float *some_images, int32_t *labels,
+                                tic_error *err) {
+    const tic_held_out *held = &s->tasks->step[step];
+    int64_t n = 0;
+    for (int64_t i = 0; i < held->n; i++) {
+        int32_t label = held->label[i];
+        if (label < 0 || (subtree >= 0 && s->tasks->class_subtree[label] != subtree))
+            continue;
+        memcpy(some_images + n * s->d, image + i * s->d, (size_t)s->d * sizeof(float));
+        labels[n++] = label;
+    }
+    if (n < 2)
+        return TIC_OK;
+    return score_accuracy(s, task, step, some_images, labels, n, s->classifier,
+                          s->tasks->classes->count, err);
+}
+
+static tic_status score_all_classes(const scoring *s, int step, const float *image,
+                                    float *some_images, tic_error *err) {
+    int32_t *labels;
+    char task[96];
+    TIC_TRY(tic_alloc(&labels, (size_t)s->tasks->step[step].n, sizeof(int32_t), err));
+    tic_status status =
+        score_classes(s, "classification", step, -1, image, some_images, labels, err);
+    for (int k = 0; k < s->tasks->subtrees && status == TIC_OK; k++) {
+        snprintf(task, sizeof task, "classification/%s", s->tasks->subtree[k]);
+        status = score_classes(s, task, step, k, image, some_images, labels, err);
+    }
+    tic_free(labels);
+    return status;
+}
+
+/* Four blocks of [n,d]: pictures, captions, and room for a subset of each. */
+static tic_status score_step(const scoring *s, int step, tic_error *err) {
+    const tic_held_out *held = &s->tasks->step[step];
+    int64_t block = held->n * s->d;
+    float *features;
+    TIC_TRY(tic_alloc(&features, (size_t)(4 * block), sizeof(float), err));
+    float *image = features, *text = image + block;
+    float *some_images = text + block, *some_texts = some_images + block;
+    tic_status status = encode_pictures(s, held->n, held->pixels, image, err);
+    if (status == TIC_OK)
+        status = encode_captions(s, &held->texts, text, err);
+    if (status == TIC_OK)
+        status = score_retrieval(s, "retrieval", step, image, text, held->n, err);
+    if (status == TIC_OK)
+        status = score_domains(s, step, image, text, some_images, some_texts, err);
+    if (status == TIC_OK && s->tasks->classes != NULL)
+        status = score_all_classes(s, step, image, some_images, err);
+    tic_free(features);
+    return status;
+}
+
+/* ---- static sets --------------------------------------------------------------------------- */
+
+/* Captions belong to pictures, several to one. */
+static tic_status score_static_retrieval(const scoring *s, const char *task,
+                                         const tic_static *fixed, const float *image,
+                                         tic_error *err) {
+    const tic_evalset *set = fixed->set;
+    int64_t pictures = set->pictures, captions = set->caption_count, to_text, to_image;
+    float *text;
+    TIC_TRY(tic_alloc(&text, (size_t)(captions * s->d), sizeof(float), err));
+    tic_status status = encode_captions(s, &fixed->texts, text, err);
+    if (status == TIC_OK)
+        status = tic_recall_hits(s->ctx, image, NULL, pictures, text, set->caption_picture,
+                                 captions, s->d, 1, &to_text, err);
+    if (status == TIC_OK)
+        status = tic_recall_hits(s->ctx, text, set->caption_picture, captions, image, NULL,
+                                 pictures, s->d, 1, &to_image, err);
+    tic_free(text);
+    if (status != TIC_OK)
+        return status;
+    double mean = ((double)to_text / (double)pictures + (double)to_image / (double)captions) / 2;
+    return tic_score_add(s->scores, task, "mean_recall@1", -1, mean, pictures, err);
+}
+
+static tic_status score_static_classes(const scoring *s, const char *task, const tic_static *fixed,
+                                       const float *image, tic_error *err) {
+    const tic_evalset *set = fixed->set;
+    float *classifier;
+    tic_status status = make_classifier(s, &fixed->texts, set->class_count, &classifier, err);
+    if (status == TIC_OK)
+        status = score_accuracy(s, task, -1, image, set->labels, set->pictures, classifier,
+                                set->class_count, err);
+    tic_free(classifier);
+    return status;
+}
+
+static tic_status score_static(const scoring *s, const tic_static *fixed, tic_error *err) {
+    const tic_evalset *set = fixed->set;
+    char task[96];
+    float *image;
+    snprintf(task, sizeof task, "static/%s", set->name);
+    if (set->pictures < 1 || fixed->texts.n < 1)
+        return tic_fail(err, TIC_EINPUT, "evaluation set %s has no pictures or no texts",
+                        set->name);
+    TIC_TRY(tic_alloc(&image, (size_t)(set->pictures * s->d), sizeof(float), err));
+    tic_status status = encode_pictures(s, set->pictures, set->pixels, image, err);
+    if (status == TIC_OK)
+        status = set->retrieval ? score_static_retrieval(s, task, fixed, image, err)
+                                : score_static_classes(s, task, fixed, image, err);
+    tic_free(image);
+    return status;
+}
+
+tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks, tic_scores *scores,
+                        tic_error *err) {
+    scoring s = {.model = model,
+                 .ctx = tic_model_ctx(model),
+                 .tasks = tasks,
+                 .scores = scores,
+                 .batch = batch,
+                 .d = tic_model_config(model)->embed_dim};
+    tic_status status = TIC_OK;
+    tic_ctx_purpose(s.ctx, TIC_FOR_EVALUATION);
+    if (tasks->classes != NULL)
+        status = make_classifier(&s, &tasks->prompts, tasks->classes->count, &s.classifier, err);
+    for (int step = 0; step < tasks->steps && status == TIC_OK; step++)
+        status = score_step(&s, step, err);
+    for (int i = 0; i < tasks->statics && status == TIC_OK; i++)
+        status = score_static(&s, &tasks->fixed[i], err);
+    tic_free(s.classifier);
+    return status;
+}

@@ -1,0 +1,210 @@
+/* What the files of continual/ share. JSON values are jansson's, owned as each comment says. */
+#ifndef TIC_CONTINUAL_ROOM_H
+#define TIC_CONTINUAL_ROOM_H
+
+#include "continual/continual.h"
+#include <jansson.h>
+
+enum { TIC_METHODS_MAX = 16, TIC_FILE_LIMIT = 1 << 30 };
+
+/* The name in `list` most like `given` (edit distance), NULL when none is near enough. */
+const char *tic_nearest(const char *given, const char *(*name)(int i), int count);
+
+/* ---- what was spent (spent.c) -------------------------------------------------------------- */
+
+/* Of one step of one method. Purposes as in tic_purpose. */
+typedef struct tic_spent {
+    int64_t iterations, pairs;
+    uint64_t nominal; /* iterations * batch * tic_nominal_train */
+    double seconds;   /* of training, or of evaluation */
+    tic_macs by[TIC_PURPOSE_COUNT];
+} tic_spent;
+void tic_spent_add(tic_spent *sum, const tic_spent *more);
+/* Adds what `ctx` counted since `before`. */
+void tic_spent_count(tic_spent *spent, const tic_ctx *ctx, const tic_counters *before);
+/* {"iterations":n, "pairs":n, "nominal":n, "seconds":x, "macs":{PURPOSE:{"logical":n,"issued":n}}};
+ * a new reference, NULL without memory. */
+json_t *tic_spent_json(const tic_spent *spent);
+json_t *tic_spent_purposes(const tic_spent *spent); /* the "macs" of it */
+/* False when a key is missing, mistyped or negative, or a purpose unknown. */
+bool tic_spent_read(const json_t *json, tic_spent *out);
+
+/* ---- the ledger (ledger.c) ----------------------------------------------------------------- */
+
+/* ledger.jsonl: one event a line, {"seq":n,"prev":HASH,"time":unix seconds,"event":...}. prev is
+ * the SHA-256 of the line before without its newline (zeros for the first), so that no line can be
+ * changed, dropped or put in without breaking the chain. */
+typedef struct tic_ledger {
+    char path[TIC_PATH];
+    char last[65];  /* hash of the last whole line */
+    json_t *events; /* array of the events so far; owned */
+} tic_ledger;
+/* Reads what is there; a torn last line (a crash while appending) does not count. A broken chain is
+ * TIC_EVERIFY naming the line. On success the caller closes it. */
+tic_status tic_ledger_open(tic_ledger *ledger, const char *path, tic_error *err);
+void tic_ledger_close(tic_ledger *ledger);
+/* Appends and syncs. Takes `event` over, also on failure; NULL is TIC_ERESOURCE. */
+tic_status tic_ledger_add(tic_ledger *ledger, json_t *event, tic_error *err);
+/* The last event of that name; method and step may be NULL (any). Borrowed, NULL when none. */
+const json_t *tic_ledger_find(const tic_ledger *ledger, const char *event, const char *method,
+                              const char *step);
+
+/* ---- TensorBoard (tensorboard.c) ----------------------------------------------------------- */
+
+/* An event file in memory, written whole and atomically. A record is u64 length, masked CRC-32C of
+ * these 8 bytes, the Event protobuf, masked CRC-32C of it (little-endian). */
+typedef struct tic_board {
+    unsigned char *bytes;
+    size_t size, capacity;
+} tic_board;
+typedef struct tic_scalar {
+    const char *tag;
+    float value;
+} tic_scalar;
+uint32_t tic_crc32c(const void *bytes, size_t size);
+uint32_t tic_crc32c_masked(const void *bytes, size_t size);
+/* The first record, file_version "brain.Event:2". */
+tic_status tic_board_begin(tic_board *board, double wall_time, tic_error *err);
+tic_status tic_board_add(tic_board *board, double wall_time, int64_t step,
+                         const tic_scalar *scalars, int count, tic_error *err);
+/* Replaces the board by the first `size` bytes of a file. */
+tic_status tic_board_read(tic_board *board, const char *path, size_t size, tic_error *err);
+void tic_board_free(tic_board *board);
+double tic_wall_time(void); /* seconds since 1970 */
+
+/* ---- progress (meter.c) -------------------------------------------------------------------- */
+
+/* Work is counted in training pairs; a pair that is only evaluated counts as a third. */
+typedef struct tic_meter {
+    const tic_hooks *hooks;
+    double nominal_pair;        /* MACs */
+    double total, done;         /* work of the whole run; done: also by earlier processes */
+    double budget, budget_done; /* nominal MACs, all methods */
+    double began, began_done;   /* this process's start, and `done` then */
+    double last, pairs_per_second, logical_per_second;
+} tic_meter;
+void tic_meter_begin(tic_meter *meter);
+/* After an iteration of `pairs` pairs and `logical` MACs: updates the rates (exponential averages
+ * over about 5 s), fills the event's rates, share and time left, and sends it. */
+void tic_meter_iteration(tic_meter *meter, tic_event *event, int64_t pairs, uint64_t logical);
+void tic_meter_evaluated(tic_meter *meter, int64_t pairs);
+double tic_meter_seconds_left(const tic_meter *meter); /* negative: unknown yet */
+void tic_note(const tic_hooks *hooks, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A tic_progress_fn whose user is a tic_hooks (or NULL). */
+void tic_prepare_progress(void *hooks, const char *what, uint64_t done, uint64_t total);
+bool tic_asked_to_stop(const tic_hooks *hooks);
+
+/* ---- evaluation sets in memory (tasks.c), scored by evaluate.c ------------------------------ */
+
+typedef struct tic_texts { /* packed token ids of n captions */
+    int64_t n;
+    int32_t *ids, *offsets;
+    size_t room; /* ids that fit */
+} tic_texts;
+typedef struct tic_held_out { /* one step's */
+    int64_t n;
+    uint8_t *pixels; /* [n, size, size, 3] */
+    tic_texts texts;
+    int32_t *label;  /* [n] class, -1: none */
+    int32_t *domain; /* [n], -1: none */
+} tic_held_out;
+typedef struct tic_static {
+    tic_evalset *set;
+    tic_texts texts; /* prompts class by class (template after template), or captions */
+} tic_static;
+enum { TIC_DOMAINS = 16, TIC_SUBTREES = 64 };
+struct tic_tasks {
+    int steps, image_size;
+    tic_held_out *step;
+    tic_classes *classes; /* NULL: none */
+    tic_texts prompts;
+    int subtrees, *class_subtree;      /* of each class, -1: none */
+    const char *subtree[TIC_SUBTREES]; /* borrowed from classes */
+    int domains;
+    char domain[TIC_DOMAINS][64];
+    int statics;
+    tic_static *fixed;
+    int64_t pictures, captions; /* encoded in one evaluation */
+};
+tic_status tic_score_add(tic_scores *scores, const char *task, const char *metric, int step,
+                         double value, int64_t pairs, tic_error *err);
+
+/* Hits among nq queries [nq,d] over nc candidates [nc,d]: query q's positives are the candidates
+ * whose group equals its own; it hits when fewer than k other candidates score at least as high as
+ * its best positive. Groups NULL: row numbers. A query without a positive does not hit. */
+tic_status tic_recall_hits(tic_ctx *ctx, const float *query, const int32_t *query_group, int64_t nq,
+                           const float *candidate, const int32_t *candidate_group, int64_t nc,
+                           int64_t d, int k, int64_t *hits, tic_error *err);
+
+/* ---- what a run works with (session.c) ----------------------------------------------------- */
+
+typedef struct tic_session {
+    const tic_experiment *x; /* borrowed, as are the hooks */
+    const tic_hooks *hooks;
+    tic_index *index;
+    tic_steps steps;
+    tic_vocab *vocab;
+    tic_config config; /* vocab_size is the vocabulary's */
+    tic_plan *plan;
+    tic_ctx *ctx;
+    tic_dtype precision;
+    int64_t micro_batch;
+    tic_model *model;
+    tic_tasks *tasks;
+    tic_ledger ledger;
+    tic_meter meter;
+} tic_session;
+/* Each opens one part; tic_session_close frees whatever is there. */
+tic_status tic_session_data(tic_session *s, tic_error *err); /* index and steps */
+/* `saved` if the file exists, else the settings' vocabulary, else one trained on the captions of
+ * the first step (later steps' words are not looked at in advance). Sets config.vocab_size. */
+tic_status tic_session_vocab(tic_session *s, const char *saved, tic_error *err);
+/* Plan (from the file `saved` if it exists) and context. */
+tic_status tic_session_context(tic_session *s, const char *saved, tic_error *err);
+/* precision as the settings say; `auto` measures. */
+tic_status tic_session_precision(tic_session *s, tic_error *err);
+/* The largest micro-batch that fits the memory limit, all of the batch without one. TIC_ERESOURCE
+ * when none fits. */
+tic_status tic_session_micro_batch(tic_session *s, tic_error *err);
+/* Model and tasks. */
+tic_status tic_session_model(tic_session *s, bool train, tic_error *err);
+void tic_session_close(tic_session *s);
+tic_status tic_session_path(const tic_session *s, char out[TIC_PATH], const char *name,
+                            tic_error *err); /* RUN/name */
+
+/* ---- one step of one method (trainer.c) ---------------------------------------------------- */
+
+typedef struct tic_job {
+    const char *method, *step; /* names */
+    char folder[TIC_PATH];     /* RUN/METHOD/STEP */
+    char board[TIC_PATH];      /* its TensorBoard file */
+    const char *from;          /* weights to start from; NULL: random */
+    const uint32_t *pool;      /* borrowed */
+    size_t pool_size;
+    int step_index;
+    int64_t iterations, warmup;
+    int64_t first_iteration; /* of the method, for TensorBoard's axis */
+} tic_job;
+/* The seed of the sample order and crops of a step: another for each. */
+uint64_t tic_stream_seed(int64_t seed, int step_index);
+/* Trains, or goes on from folder/state.safetensors, and leaves the trained weights in s->model and
+ * in folder/open_clip_model.safetensors. The state file stays until tic_job_done. */
+tic_status tic_train_job(tic_session *s, const tic_job *job, tic_spent *spent, tic_error *err);
+void tic_job_done(const tic_job *job); /* removes the state file */
+/* The checkpoint that a following step starts from: folder/trunk where the schedule left one, else
+ * folder. */
+tic_status tic_job_handover(const char *folder, char out[TIC_PATH], tic_error *err);
+
+/* ---- results (results.c) ------------------------------------------------------------------- */
+
+/* results.json from the ledger alone: a new document, NULL without memory. */
+tic_status tic_results_make(const tic_ledger *ledger, json_t **out, tic_error *err);
+tic_status tic_results_write(const tic_ledger *ledger, const char *path, tic_error *err);
+/* json_dumps into memory of ours. */
+tic_status tic_json_text(const json_t *json, size_t flags, char **text, tic_error *err);
+json_t *tic_json_number(double value); /* null when not finite */
+/* [{"task","metric","step","value","pairs"}, ...]; a new reference. */
+json_t *tic_scores_json(const tic_scores *scores);
+
+#endif

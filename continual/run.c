@@ -1,0 +1,88 @@
+/* The runs themselves: an experiment, one step from a checkpoint, and the lock that keeps a second
+ * process out of a folder. */
+#include "run.h"
+#include <stdio.h>
+#include <string.h>
+
+/* RUN is made and locked while `work` runs in a session on it. */
+static tic_status in_folder(tic_session *s, tic_status (*work)(tic_session *, void *, tic_error *),
+                            void *user, tic_error *err) {
+    char path[TIC_PATH];
+    int lock;
+    TIC_TRY(tic_make_folder(s->x->out, err));
+    TIC_TRY(tic_session_path(s, path, "lock", err));
+    TIC_TRY(tic_lock(path, &lock, err));
+    tic_status status = work(s, user, err);
+    tic_session_close(s);
+    tic_unlock(lock);
+    return status;
+}
+
+/* ---- an experiment ------------------------------------------------------------------------- */
+
+static void tell_warmup(const tic_session *s, const tic_item *items) {
+    if (s->x->warmup > items[0].budget.iterations)
+        tic_note(s->hooks,
+                 "warm-up of %lld iterations is longer than the first step's %lld: its learning "
+                 "rate never gets to its peak",
+                 (long long)s->x->warmup, (long long)items[0].budget.iterations);
+}
+
+static tic_status run_all(tic_session *s, void *user, tic_error *err) {
+    tic_item *items;
+    int count;
+    (void)user;
+    TIC_TRY(tic_run_open(s, err));
+    TIC_TRY(tic_run_list(s, &items, &count, err));
+    tell_warmup(s, items);
+    tic_status status = tic_run_items(s, items, count, err);
+    tic_free(items);
+    return status;
+}
+
+tic_status tic_run(const tic_experiment *experiment, const tic_hooks *hooks, tic_error *err) {
+    tic_session s = {.x = experiment, .hooks = hooks};
+    TIC_TRY(tic_experiment_check(experiment, err));
+    return in_folder(&s, run_all, NULL, err);
+}
+
+/* ---- one step from a checkpoint ------------------------------------------------------------ */
+
+typedef struct one_step {
+    const char *method, *step, *from;
+} one_step;
+
+static tic_status run_one(tic_session *s, void *user, tic_error *err) {
+    const one_step *one = user;
+    tic_item item = {.same_as = -1, .from = one->from, .step = -1};
+    TIC_TRY(tic_method_find(&item.method, one->method, err));
+    TIC_TRY(tic_run_open(s, err));
+    for (int i = 0; i < s->steps.count; i++)
+        if (strcmp(s->steps.step[i].name, one->step) == 0)
+            item.step = i;
+    if (item.step < 0)
+        return tic_fail(err, TIC_EUSAGE, "no step \"%s\"; the data have %s .. %s", one->step,
+                        s->steps.step[0].name, s->steps.step[s->steps.count - 1].name);
+    if (item.from == NULL && item.method->start != TIC_START_RANDOM && item.step > 0)
+        return tic_fail(err, TIC_EUSAGE, "%s goes on from a model: give its checkpoint (--from)",
+                        item.method->name);
+    TIC_TRY(tic_budget_step(s->x, &s->config, item.method, 1, 0, &item.budget, err));
+    return tic_run_items(s, &item, 1, err);
+}
+
+tic_status tic_checkpoint_vocab(const char *checkpoint, char out[TIC_PATH], tic_error *err) {
+    return tic_path_join(out, TIC_PATH, checkpoint, "../../vocab.txt.gz", err);
+}
+
+tic_status tic_train_one(const tic_experiment *experiment, const char *method, const char *step,
+                         const char *from, const tic_hooks *hooks, tic_error *err) {
+    tic_experiment x = *experiment;
+    one_step one = {method, step, from};
+    tic_session s = {.x = &x, .hooks = hooks};
+    TIC_TRY(tic_experiment_check(experiment, err));
+    if (from != NULL)
+        TIC_TRY(tic_experiment_set(&x, "model", from, err));
+    if (from != NULL && x.vocab[0] == '\0')
+        TIC_TRY(tic_checkpoint_vocab(from, x.vocab, err));
+    return in_folder(&s, run_one, &one, err);
+}

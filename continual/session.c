@@ -1,0 +1,149 @@
+/* What a run works with, opened part by part: data, vocabulary, plan and context, precision, model
+ * and tasks. */
+#include "room.h"
+#include <stdio.h>
+#include <string.h>
+
+/* A vocabulary is trained on at most this many captions, evenly spread over the first step. */
+enum { VOCAB_CAPTIONS = 200000 };
+
+tic_status tic_session_path(const tic_session *s, char out[TIC_PATH], const char *name,
+                            tic_error *err) {
+    return tic_path_join(out, TIC_PATH, s->x->out, name, err);
+}
+
+/* ---- data ---------------------------------------------------------------------------------- */
+
+static tic_status open_index(tic_session *s, const char *path, tic_error *err) {
+    const tic_experiment *x = s->x;
+    tic_index_options options = {.threads = (int)x->threads,
+                                 .filter = x->filter,
+                                 .max_bad = (uint64_t)x->max_bad,
+                                 .progress = tic_prepare_progress,
+                                 .user = (void *)s->hooks};
+    TIC_TRY(tic_index_load(&s->index, path, x->data, &options, err));
+    if (s->index != NULL)
+        return TIC_OK;
+    TIC_TRY(tic_index_build(&s->index, x->data, &options, err));
+    return tic_index_save(s->index, path, err);
+}
+
+tic_status tic_session_data(tic_session *s, tic_error *err) {
+    char path[TIC_PATH];
+    if (s->x->index[0] != '\0')
+        snprintf(path, sizeof path, "%s", s->x->index);
+    else
+        TIC_TRY(tic_session_path(s, path, "index.bin", err));
+    TIC_TRY(open_index(s, path, err));
+    return tic_experiment_steps(s->x, s->index, &s->steps, err);
+}
+
+/* ---- vocabulary ---------------------------------------------------------------------------- */
+
+typedef struct captions { /* of a step, for tic_vocab_train */
+    tic_index *index;
+    const tic_step *step;
+    size_t at, count;
+    char *text;
+    tic_status status;
+    tic_error *err;
+} captions;
+
+static bool next_caption(void *user, const char **text) {
+    captions *c = user;
+    tic_free(c->text);
+    c->text = NULL;
+    if (c->at == c->count)
+        return false;
+    /* at < 2e5 and trains < 2^32: no overflow. */
+    size_t place = c->at++ * c->step->trains / c->count;
+    c->status = tic_index_caption(c->index, c->step->train[place], &c->text, c->err);
+    *text = c->text;
+    return c->status == TIC_OK;
+}
+
+static tic_status train_vocab(tic_session *s, tic_error *err) {
+    const tic_step *first = &s->steps.step[0];
+    size_t count = first->trains < VOCAB_CAPTIONS ? first->trains : VOCAB_CAPTIONS;
+    captions c = {.index = s->index, .step = first, .count = count, .err = err};
+    tic_prepare_progress((void *)s->hooks, "training the vocabulary", 0, 0);
+    tic_status status = tic_vocab_train(&s->vocab, next_caption, &c, (int)s->x->vocab_size, err);
+    tic_free(c.text);
+    if (status == TIC_OK && c.status != TIC_OK) {
+        tic_vocab_free(s->vocab);
+        s->vocab = NULL;
+        return c.status;
+    }
+    return status;
+}
+
+tic_status tic_session_vocab(tic_session *s, const char *saved, tic_error *err) {
+    if (saved != NULL && tic_file_exists(saved))
+        TIC_TRY(tic_vocab_load(&s->vocab, saved, err));
+    else if (s->x->vocab[0] != '\0')
+        TIC_TRY(tic_vocab_load(&s->vocab, s->x->vocab, err));
+    else
+        TIC_TRY(train_vocab(s, err));
+    s->config.vocab_size = tic_vocab_size(s->vocab);
+    return TIC_OK;
+}
+
+/* ---- computing ----------------------------------------------------------------------------- */
+
+tic_status tic_session_context(tic_session *s, const char *saved, tic_error *err) {
+    if (saved != NULL && tic_file_exists(saved)) {
+        TIC_TRY(tic_plan_load(&s->plan, saved, NULL, err));
+    } else {
+        TIC_TRY(tic_plan_new(&s->plan, err));
+        TIC_TRY(tic_plan_complete(s->plan, 0, err));
+    }
+    tic_ctx_options options = {.threads = (int)s->x->threads, .plan = s->plan};
+    return tic_ctx_new(&s->ctx, &options, err);
+}
+
+tic_status tic_session_precision(tic_session *s, tic_error *err) {
+    tic_calibration calibration;
+    s->precision = s->x->precision == TIC_PRECISION_BF16 ? TIC_BF16 : TIC_F32;
+    if (s->x->precision != TIC_PRECISION_AUTO)
+        return TIC_OK;
+    TIC_TRY(tic_calibrate(s->ctx, &calibration, err));
+    s->precision = tic_precision_auto(&calibration);
+    return TIC_OK;
+}
+
+tic_status tic_session_micro_batch(tic_session *s, tic_error *err) {
+    tic_model_options options = {.batch = s->x->batch, .precision = s->precision, .train = true};
+    s->micro_batch = s->x->batch;
+    if (s->x->memory == 0)
+        return TIC_OK;
+    s->micro_batch = tic_micro_batch_for(&s->config, &options, (size_t)s->x->memory);
+    if (s->micro_batch > 0)
+        return TIC_OK;
+    options.micro_batch = 1;
+    return tic_fail(err, TIC_ERESOURCE,
+                    "memory: %s with batches of %lld needs at least %zu bytes, %lld are allowed",
+                    s->config.name, (long long)s->x->batch, tic_model_memory(&s->config, &options),
+                    (long long)s->x->memory);
+}
+
+tic_status tic_session_model(tic_session *s, bool train, tic_error *err) {
+    tic_model_options options = {.batch = s->x->batch,
+                                 .micro_batch = s->micro_batch,
+                                 .precision = s->precision,
+                                 .train = train};
+    TIC_TRY(tic_model_new(&s->model, s->ctx, &s->config, &options, err));
+    tic_prepare_progress((void *)s->hooks, "loading the evaluation sets", 0, 0);
+    return tic_tasks_load(&s->tasks, s->x->data, s->index, &s->steps, s->vocab,
+                          s->config.image_size, s->config.context_length, (int)s->x->threads, err);
+}
+
+void tic_session_close(tic_session *s) {
+    tic_tasks_free(s->tasks);
+    tic_model_free(s->model);
+    tic_ctx_free(s->ctx);
+    tic_plan_free(s->plan);
+    tic_vocab_free(s->vocab);
+    tic_steps_free(&s->steps);
+    tic_index_free(s->index);
+    tic_ledger_close(&s->ledger);
+}

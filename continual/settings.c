@@ -1,0 +1,267 @@
+/* The one table of settings: flags, keys of the experiment file, help, ranges and defaults of an
+ * experiment all come from it. */
+#include "room.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AT(field) offsetof(tic_experiment, field), sizeof(((tic_experiment *)0)->field)
+#define NO_RANGE 0, 0
+
+#define LIMIT 9007199254740992.0 /* 2^53: doubles count exactly to there */
+#define MACS_MAX 9.2e18          /* below 2^63, so that json's integers hold it */
+#define TEXT(name, value, help, field)                                                             \
+    { name, value, help, NULL, TIC_SET_TEXT, NO_RANGE, AT(field) }
+#define INT(name, value, help, low, high, field)                                                   \
+    { name, value, help, NULL, TIC_SET_INT, low, high, AT(field) }
+#define SIZE(name, value, help, low, high, field)                                                  \
+    { name, value, help, NULL, TIC_SET_SIZE, low, high, AT(field) }
+#define REAL(name, value, help, low, high, field)                                                  \
+    { name, value, help, NULL, TIC_SET_REAL, low, high, AT(field) }
+#define CHOICE(name, choices, help, field)                                                         \
+    { name, "NAME", help, choices, TIC_SET_CHOICE, NO_RANGE, AT(field) }
+
+/* Choices stand in the order of their enumerations. */
+static const tic_setting settings[] = {
+    TEXT("data", "DIR", "dated image-text shards (WebDataset tars)", data),
+    TEXT("out", "RUN", "the run's folder", out),
+    TEXT("index", "FILE", "index of the shards, made when missing; RUN/index.bin by default",
+         index),
+    TEXT("methods", "LIST", "methods to compare, separated by commas, or all", methods),
+    TEXT("model", "NAME|FILE", "model by name, OpenCLIP json or checkpoint folder", model),
+    TEXT("vocab", "FILE",
+         "vocabulary in CLIP's format; by default one is trained on the first step's captions",
+         vocab),
+    INT("vocab-size", "N", "ids of a vocabulary that is trained", 514, 49408, vocab_size),
+    REAL("macs", "TOTAL", "budget of the whole sequence in nominal MACs, split evenly over steps",
+         0, MACS_MAX, macs),
+    SIZE("pairs", "TOTAL", "the same budget in training pairs", 0, LIMIT, pairs),
+    CHOICE("accounting", "paper|strict",
+           "whether a method's extra work (teacher, Fisher, selection) is charged: strict does",
+           accounting),
+    INT("batch", "N", "pairs of an iteration", 2, 1 << 20, batch),
+    INT("warmup", "N", "iterations of linear warm-up where training starts from random weights", 0,
+        LIMIT, warmup),
+    REAL("lr", "X", "peak learning rate, the same in every step", 1e-12, 1e3, lr),
+    REAL("beta1", "X", "AdamW's beta1", 0, 0.999999, beta1),
+    REAL("beta2", "X", "AdamW's beta2", 0, 0.999999, beta2),
+    REAL("eps", "X", "AdamW's epsilon", 1e-30, 1, eps),
+    REAL("weight-decay", "X", "AdamW's weight decay (matrices only)", 0, 10, weight_decay),
+    CHOICE("schedule", "cosine|const-cosine",
+           "learning rate of a step; const-cosine decays in a last fifth, off the trunk that the "
+           "next step goes on from",
+           schedule),
+    CHOICE("precision", "auto|f32|bf16",
+           "operands of matrix products; auto measures whether bf16 pays", precision),
+    CHOICE("granularity", "year|quarter|month", "length of a time step", granularity),
+    TEXT("first-step", "YEAR",
+         "pools all before its end; none, or auto: 2016 when the data lie on both sides of its end",
+         first_step),
+    TEXT("steps", "LIST",
+         "the last month or year of each step, as 2006,2007-06,2007-12, instead of a granularity",
+         steps),
+    INT("min-step", "N", "a step with fewer pairs joins the next, the last one the one before", 0,
+        LIMIT, min_step),
+    INT("eval-pairs", "N", "pairs held out of every step (at most a fifth of it)", 2, 1 << 24,
+        eval_pairs),
+    INT("seed", "S", "of the weights, the sample order, the crops and the held-out pairs", 0, LIMIT,
+        seed),
+    INT("threads", "N", "0: one a core; results do not depend on it", 0, 1024, threads),
+    SIZE("memory", "LIMIT",
+         "bytes the model may book; smaller ones run in micro-batches (0: no limit)", 0, LIMIT,
+         memory),
+    INT("max-bad", "N", "pairs that damaged shards may lose", 0, LIMIT, max_bad),
+    {"filter", "BOOL", "keep English captions of more than 2 words, aspect at most 3", "false|true",
+     TIC_SET_BOOL, NO_RANGE, AT(filter)},
+    INT("save-every", "SECONDS", "between state files within a step; 0: after every iteration", 0,
+        LIMIT, save_every),
+};
+
+int tic_setting_count(void) {
+    return (int)(sizeof settings / sizeof settings[0]);
+}
+
+const tic_setting *tic_setting_get(int i) {
+    return &settings[i];
+}
+
+static const char *setting_name(int i) {
+    return settings[i].name;
+}
+
+/* Budget and recipe of the embedded data set's demonstration (docs/world.md); betas, eps and decay
+ * are the paper's. */
+void tic_experiment_defaults(tic_experiment *experiment) {
+    *experiment = (tic_experiment){
+        .methods = "sequential,cumulative-all,oracle",
+        .model = "ViT-Nano-8-40",
+        .vocab_size = 2048,
+        .pairs = 77000,
+        .batch = 128,
+        .warmup = 40,
+        .lr = 1e-3,
+        .beta1 = 0.9,
+        .beta2 = 0.98,
+        .eps = 1e-6,
+        .weight_decay = 0.2,
+        .first_step = "auto",
+        .eval_pairs = 400,
+        .save_every = 60,
+    };
+}
+
+/* ---- the nearest name ---------------------------------------------------------------------- */
+
+enum { NAME_MAX_LENGTH = 48 };
+
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+/* Insertions, deletions and substitutions (Levenshtein), one row at a time. */
+static int edit_distance(const char *a, const char *b) {
+    int row[NAME_MAX_LENGTH + 1];
+    int an = (int)strlen(a), bn = (int)strlen(b);
+    if (an > NAME_MAX_LENGTH || bn > NAME_MAX_LENGTH)
+        return NAME_MAX_LENGTH;
+    for (int j = 0; j <= bn; j++)
+        row[j] = j;
+    for (int i = 1; i <= an; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= bn; j++) {
+            int change = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = least(change, 1 + least(row[j], row[j - 1]));
+        }
+    }
+    return row[bn];
+}
+
+const char *tic_nearest(const char *given, const char *(*name)(int i), int count) {
+    const char *best = NULL;
+    int best_distance = 2 + (int)strlen(given) / 3; /* beyond: not meant */
+    for (int i = 0; i < count; i++) {
+        int distance = edit_distance(given, name(i));
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = name(i);
+        }
+    }
+    return best;
+}
+
+/* ---- setting by name ----------------------------------------------------------------------- */
+
+/* "first_step" and "first-step" are the same name. */
+static const tic_setting *find_setting(const char *name) {
+    for (int i = 0; i < tic_setting_count(); i++) {
+        const char *a = settings[i].name, *b = name;
+        while (*a != '\0' && (*a == *b || (*a == '-' && *b == '_')))
+            a++, b++;
+        if (*a == '\0' && *b == '\0')
+            return &settings[i];
+    }
+    return NULL;
+}
+
+static double suffix_factor(const char *suffix) {
+    static const struct {
+        const char *text;
+        double factor;
+    } factors[] = {{"", 1},     {"K", 1e3},    {"k", 1e3},       {"M", 1e6},         {"G", 1e9},
+                   {"T", 1e12}, {"Ki", 1024.}, {"Mi", 1048576.}, {"Gi", 1073741824.}};
+    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++)
+        if (strcmp(suffix, factors[i].text) == 0)
+            return factors[i].factor;
+    return 0;
+}
+
+static tic_status number(const tic_setting *setting, const char *value, double *out,
+                         tic_error *err) {
+    char *end;
+    double x = strtod(value, &end);
+    double factor = setting->type == TIC_SET_SIZE ? suffix_factor(end) : *end == '\0';
+    if (end == value || factor == 0 || !isfinite(x))
+        return tic_fail(err, TIC_EUSAGE, "%s: \"%s\" is not a number%s", setting->name, value,
+                        setting->type == TIC_SET_SIZE ? " (as 1500, 3e6, 2G or 512Mi)" : "");
+    x *= factor;
+    if (setting->type != TIC_SET_REAL && x != floor(x))
+        return tic_fail(err, TIC_EUSAGE, "%s: %s is not a whole number", setting->name, value);
+    if (!(x >= setting->min && x <= setting->max))
+        return tic_fail(err, TIC_EUSAGE, "%s: %s is not in %.15g .. %.15g", setting->name, value,
+                        setting->min, setting->max);
+    *out = x;
+    return TIC_OK;
+}
+
+/* The place of `value` among "a|b|c", -1 when it is none of them. */
+static int choice_place(const char *choices, const char *value) {
+    int place = 0;
+    for (const char *at = choices;; place++) {
+        size_t length = strcspn(at, "|");
+        if (strlen(value) == length && memcmp(at, value, length) == 0)
+            return place;
+        at += length;
+        if (*at++ == '\0')
+            return -1;
+    }
+}
+
+static tic_status choice(const tic_setting *setting, const char *value, int *out, tic_error *err) {
+    *out = choice_place(setting->choices, value);
+    return *out >= 0 ? TIC_OK
+                     : tic_fail(err, TIC_EUSAGE, "%s: \"%s\" is not one of %s", setting->name,
+                                value, setting->choices);
+}
+
+static tic_status store(tic_experiment *experiment, const tic_setting *setting, const char *value,
+                        tic_error *err) {
+    char *at = (char *)experiment + setting->offset;
+    double x = 0;
+    int place = 0;
+    switch (setting->type) {
+    case TIC_SET_TEXT:
+        if (strlen(value) >= setting->size)
+            return tic_fail(err, TIC_EUSAGE, "%s: longer than %zu bytes", setting->name,
+                            setting->size - 1);
+        memset(at, 0, setting->size);
+        memcpy(at, value, strlen(value));
+        return TIC_OK;
+    case TIC_SET_INT:
+    case TIC_SET_SIZE:
+        TIC_TRY(number(setting, value, &x, err));
+        *(int64_t *)at = (int64_t)x;
+        return TIC_OK;
+    case TIC_SET_REAL:
+        TIC_TRY(number(setting, value, &x, err));
+        *(double *)at = x;
+        return TIC_OK;
+    case TIC_SET_BOOL:
+        TIC_TRY(choice(setting, value, &place, err));
+        *(bool *)at = place == 1;
+        return TIC_OK;
+    case TIC_SET_CHOICE: /* an enumeration, as wide as an int */
+        TIC_TRY(choice(setting, value, &place, err));
+        *(int *)at = place;
+        return TIC_OK;
+    }
+    return tic_fail(err, TIC_EINTERNAL, "setting %s has no type", setting->name);
+}
+
+tic_status tic_experiment_set(tic_experiment *experiment, const char *name, const char *value,
+                              tic_error *err) {
+    const tic_setting *setting = find_setting(name);
+    if (setting == NULL) {
+        const char *nearest = tic_nearest(name, setting_name, tic_setting_count());
+        return tic_fail(err, TIC_EUSAGE, "unknown setting \"%s\"%s%s%s", name,
+                        nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                        nearest ? "\"?" : "");
+    }
+    TIC_TRY(store(experiment, setting, value, err));
+    if (strcmp(setting->name, "macs") == 0 && experiment->macs > 0)
+        experiment->pairs = 0;
+    if (strcmp(setting->name, "pairs") == 0 && experiment->pairs > 0)
+        experiment->macs = 0;
+    return TIC_OK;
+}
