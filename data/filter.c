@@ -16,26 +16,29 @@ enum { MIN_WORDS = 3, MIN_CHARACTERS = 6, MAX_ASPECT = 3, LONGEST_WORD = 15 };
 static const char english[] =
     " the a an and of in on with for at by from to is are was this that it its as be or you your "
     "my his her their our near under over behind beside two three four some no not has have ";
-static const struct language {
-    const char *code, *words;
-} others[] = {
-    {"de", " der das dem den des ein eine einen einem einer und mit im auf ist nicht von zu zum "
-           "zur für bei aus über unter neben vor hinter sind auch sich nach wir ich es zwei drei "
-           "kleine großer große rote blaue "},
-    {"fr", " le la les un une des du de et est dans sur avec pour au aux en ne pas qui que ce "
-           "cette sous sa ses devant derrière deux trois une d'un d'une près "},
-    {"es", " el la los las un una unos unas y de del en con por para es que su sus al se lo como "
-           "más pero sobre bajo entre este esta dos tres rojo roja junto "},
-    {"it", " il lo la gli le un una uno di del della dei delle e è con per che nel nella sul sulla "
-           "al alla dal dalla sotto sopra due tre questo questa "},
-    {"pt", " os um uma uns umas de da dos das em na nos nas com por para que não e é ao à seu sua "
-           "se mais sobre sob dois duas três perto "},
-    {"nl", " de het een en op voor bij uit naar niet zijn aan onder naast achter twee drie dat wij "
-           "ook maar "},
-    {"sv", " en ett och att det som på är av för med inte från två tre "},
-    {"pl", " na nie się jest że przy pod nad obok dwa trzy oraz dla od po ze "},
-    {"tr", " bir ve bu için ile da de çok olan iki üç üzerinde altında yanında daha var "},
-    {"id", " yang dan di dengan untuk dari ini itu pada ke adalah dua tiga tidak sebuah atas "},
+static const char *const others[] = {
+    /* de */ " der das dem den des ein eine einen einem einer und mit im auf ist nicht von zu zum "
+             "zur für bei aus über unter neben vor hinter sind auch sich nach wir ich es zwei drei "
+             "kleine großer große rote blaue ",
+    /* fr */
+    " le la les un une des du de et est dans sur avec pour au aux en ne pas qui que ce "
+    "cette sous sa ses devant derrière deux trois une d'un d'une près ",
+    /* es */
+    " el la los las un una unos unas y de del en con por para es que su sus al se lo como "
+    "más pero sobre bajo entre este esta dos tres rojo roja junto ",
+    /* it */
+    " il lo la gli le un una uno di del della dei delle e è con per che nel nella sul sulla "
+    "al alla dal dalla sotto sopra due tre questo questa ",
+    /* pt */
+    " os um uma uns umas de da dos das em na nos nas com por para que não e é ao à seu sua "
+    "se mais sobre sob dois duas três perto ",
+    /* nl */
+    " de het een en op voor bij uit naar niet zijn aan onder naast achter twee drie dat wij "
+    "ook maar ",
+    /* sv */ " en ett och att det som på är av för med inte från två tre ",
+    /* pl */ " na nie się jest że przy pod nad obok dwa trzy oraz dla od po ze ",
+    /* tr */ " bir ve bu için ile da de çok olan iki üç üzerinde altında yanında daha var ",
+    /* id */ " yang dan di dengan untuk dari ini itu pada ke adalah dua tiga tidak sebuah atas ",
 };
 
 static bool is_latin(utf8proc_int32_t c) {
@@ -54,8 +57,8 @@ static bool is_space(utf8proc_int32_t c) {
            utf8proc_category(c) == UTF8PROC_CATEGORY_ZS || c == 0x2028 || c == 0x2029;
 }
 
-typedef struct tally { /* what is counted over a caption */
-    int words, characters, letters, foreign /* not Latin */, accented /* Latin beyond ASCII */;
+typedef struct tally {                       /* what is counted over a caption */
+    int words, characters, letters, foreign; /* foreign: letters that are not Latin */
     int english, other[sizeof others / sizeof *others];
 } tally;
 
@@ -64,7 +67,7 @@ static void tally_word(tally *t, const char *word) {
     if (strstr(english, word))
         t->english++;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (strstr(others[i].words, word))
+        if (strstr(others[i], word))
             t->other[i]++;
 }
 
@@ -90,7 +93,6 @@ static tally count(const char *caption) {
         in_word = !is_space(c);
         t.letters += is_letter(c);
         t.foreign += is_letter(c) && !is_latin(c);
-        t.accented += is_letter(c) && c > 0x7f && is_latin(c);
         /* A run too long for the buffer loses its tail: no word of the lists is that long. */
         if (letter && length < LONGEST_WORD * 4 - 4)
             length += (size_t)utf8proc_encode_char(c == 0x2019 ? '\'' : utf8proc_tolower(c),
@@ -99,14 +101,16 @@ static tally count(const char *caption) {
     }
 }
 
-/* One foreign word may be part of a name ("Eau de Parfum"): it takes two, or an accent beside it
- * and no English word. */
+/* Common words make up a good third of a sentence, but a name may hold one or two of them ("Women
+ * In Black Eau De Toilette"): it takes two, 30 % of the caption, and more than there are English
+ * ones.
+ */
 static bool reads_foreign(const tally *t) {
     int most = 0;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         most = t->other[i] > most ? t->other[i] : most;
     return 2 * t->foreign > t->letters ||
-           (most > t->english && (most >= 2 || (t->accented > 0 && t->english == 0)));
+           (most >= 2 && most > t->english && 10 * most >= 3 * t->words);
 }
 
 /* "en", "eng", "en-US", "English" */
