@@ -38,10 +38,13 @@ const char *tic_reject_name(tic_reject reason); /* "no-time", "duplicate", ... *
 
 /* One usable pair. Offsets are of the members' contents in their shard. */
 typedef struct tic_pair {
-    tic_id id;      /* identity */
-    tic_id content; /* hash of the picture's bytes and the caption */
-    int64_t time;   /* seconds since 1970, UTC */
-    uint64_t image_at, text_at, json_at;
+    /* The json's `uid`: 32 hexadecimal digits as a number, any other text hashed; else content. */
+    tic_id id;
+    /* SHA-256 of the picture's size (8 bytes, little-endian), its bytes, and the caption without
+     * white space at its ends, cut to 128 bits. */
+    tic_id content;
+    int64_t time;                        /* seconds since 1970, UTC */
+    uint64_t image_at, text_at, json_at; /* text_at 0: the caption is the json's */
     uint32_t image_size, text_size, json_size;
     uint32_t shard;
     uint16_t width, height; /* pixels */
@@ -58,7 +61,7 @@ typedef struct tic_index tic_index;
 typedef struct tic_index_options {
     int threads;  /* 0: one per core */
     bool filter;  /* basic filter of the paper: English, > 2 words, > 5 characters, aspect <= 3 */
-    int min_side; /* with filter: smaller pictures are rejected; pixels, 0: none */
+    int min_side; /* with filter: pictures with a smaller side are rejected; pixels, 0: none */
     uint64_t max_bad;         /* damaged shards may lose this many pairs, more is TIC_EINPUT */
     tic_progress_fn progress; /* may be NULL */
     void *user;
@@ -67,7 +70,9 @@ typedef struct tic_index_options {
 /* Reads every `*.tar` of `folder` (sorted by name) once: members, json, time, hashes, a full decode
  * of each picture; removes duplicates keeping the earliest. The result is the same for any number
  * of threads. Pairs are sorted by identity. On success *out is the caller's (tic_index_free).
- * No shard, an unreadable one, or losses above max_bad: TIC_EINPUT naming shard and offset. */
+ * No shard, an unreadable one, losses above max_bad, members that are not plain files, or a key
+ * that comes twice in a shard: TIC_EINPUT naming shard and offset. A shard that breaks off counts
+ * at least one pair as lost. An index may be empty: its rejects say why. */
 tic_status tic_index_build(tic_index **out, const char *folder, const tic_index_options *options,
                            tic_error *err);
 /* A saved index is valid for exactly the shards (names, sizes, mtimes) and options that made it.
@@ -98,10 +103,15 @@ tic_status tic_index_field(tic_index *index, uint32_t pair, const char *field, c
 typedef enum tic_granularity { TIC_YEAR, TIC_QUARTER, TIC_MONTH, TIC_LIST } tic_granularity;
 typedef struct tic_steps_options {
     tic_granularity granularity;
-    const char *first_step; /* e.g. "2016": pools all before its end; NULL: none */
-    const char *list;       /* TIC_LIST: "2006,2007-06,2007-12", the last month or year of each */
-    size_t min_step; /* a step with fewer training pairs joins the next, the last the one before */
-    size_t eval_pairs; /* held out of every step (at most a fifth of it) */
+    /* "2016", "2016Q3" or "2016-07": pools all before its end; NULL: none. Not with TIC_LIST. */
+    const char *first_step;
+    /* TIC_LIST: "2006,2007-06,2007-12", the last month, quarter or year of each step. Pairs after
+     * the last end belong to no step. */
+    const char *list;
+    /* A step with fewer pairs (before any is held out) joins the next, the last the one before. A
+     * period without any pair always does. */
+    size_t min_step;
+    size_t eval_pairs; /* held out of every step (at most a fifth of it, at least one) */
     uint64_t eval_seed;
 } tic_steps_options;
 
@@ -115,8 +125,11 @@ typedef struct tic_steps {
     tic_step *step;
     int count;
 } tic_steps;
-/* Held-out pairs are those of the step with the smallest keyed hash of identity: they stay held out
- * whatever else is in the data. Fewer than two pairs in a step, or no step: TIC_EINPUT. */
+/* Steps follow each other without gaps. Held-out pairs are those of the step with the smallest
+ * keyed hash of identity: they stay held out whatever else is in the data. Since an index holds no
+ * two pairs with one identity or one content, no copy of a held-out pair is in any step's train.
+ * Fewer than two pairs in a step, or no step: TIC_EINPUT; a first_step or list that cannot be read:
+ * TIC_EUSAGE. On failure *out is empty. */
 tic_status tic_steps_make(tic_steps *out, const tic_index *index, const tic_steps_options *options,
                           tic_error *err);
 void tic_steps_free(tic_steps *steps);
@@ -152,13 +165,16 @@ typedef struct tic_image { /* 8-bit RGB, dense rows */
 } tic_image;
 /* Decodes a JPEG to RGB (grey and CMYK are converted). When min_side > 0, the decoder may scale by
  * 1/2, 1/4 or 1/8 as long as the shorter side stays at least 2 * min_side. Limits: 25 M pixels
- * before scaling, 500 scans. On success image->pixels is the caller's (tic_free). */
+ * before scaling, 500 scans, 256 MiB of libjpeg's own memory. On success image->pixels is the
+ * caller's (tic_free). A picture that is refused is TIC_EINPUT with its *reason and no pixels. */
 tic_status tic_jpeg_decode(tic_image *image, const void *bytes, size_t size, int min_side,
                            tic_reject *reason, tic_error *err);
+/* Baseline, 4:2:0; quality 1 .. 100. On success *bytes is the caller's (tic_free). */
 tic_status tic_jpeg_encode(const tic_image *image, int quality, uint8_t **bytes, size_t *size,
                            tic_error *err);
 /* Pillow's antialiased bicubic of box [x0,y0,x1,y1) (whole pixels) to out_w x out_h, on 8-bit data
- * with 8-bit rounding between the passes; out is [out_h, out_w, 3]. */
+ * with 8-bit rounding between the passes; out is [out_h, out_w, 3]. As torchvision's resized_crop:
+ * the box is cut out first, pixels outside it have no influence. */
 tic_status tic_resize_bicubic(const tic_image *image, const int box[4], int out_w, int out_h,
                               uint8_t *out, tic_error *err);
 /* Shorter side to `size`, centre crop with half-even rounding; out [size, size, 3]. */
