@@ -28,6 +28,9 @@ tic_status tic_verb_data_index(const tic_verb *verb, int argc, char **argv, tic_
 tic_status tic_verb_data_inspect(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_vocab_train(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_vocab_show(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_run(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_train(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_eval(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_embed(const tic_verb *verb, int argc, char **argv, tic_error *err);
 
 /* ---- arguments (args.c) -------------------------------------------------------------------- */

@@ -22,6 +22,18 @@ static const tic_verb verbs[] = {
      "Captions are those of the shards in DIR, or the lines of FILE.txt."},
     {"vocab show", "show a vocabulary's merges, or the tokens of a text", "FILE [TEXT] [flags]", 1,
      2, tic_verb_vocab_show, NULL},
+    {"run", "methods x steps: train, evaluate, keep the ledger", "[EXPERIMENT.json] [flags]", 0, 1,
+     tic_verb_run,
+     "Trains every method step after step within the same budget, evaluates after each step, and "
+     "prints the tables. A run that was killed or interrupted goes on with the same command. Flags "
+     "are also keys of EXPERIMENT.json, with _ for -, and override it."},
+    {"train", "one step from one checkpoint", "--data DIR --out RUN [flags]", 0, 0, tic_verb_train,
+     "Trains one step of a method, evaluates it, and writes a run folder of its own. --pairs or "
+     "--macs is the budget of this one step."},
+    {"eval", "any checkpoint on the held-out pairs of every step and the static tasks",
+     "CHECKPOINT --data DIR [flags]", 1, 1, tic_verb_eval,
+     "The flags that make the steps are those of the run. In a run's folder the checkpoint's "
+     "vocabulary, plan and precision are the run's."},
     {"embed", "write a checkpoint's embeddings of pictures and texts as .npy",
      "CHECKPOINT --data DIR|--evalset DIR --vocab FILE --out PREFIX [flags]", 1, 1, tic_verb_embed,
      "Writes PREFIX.images.npy and PREFIX.texts.npy (float32, L2-normalised, a row each) and "

@@ -22,11 +22,27 @@ static tic_status open_data(tic_session *s, const char *checkpoint, tic_error *e
     return tic_session_data(s, err);
 }
 
+/* Plan and precision of the checkpoint's run, so that the numbers are the run's own. */
+static tic_status open_context(tic_session *s, const char *checkpoint, tic_error *err) {
+    char run[TIC_PATH], plan[TIC_PATH], *results = NULL;
+    TIC_TRY(tic_path_join(run, sizeof run, checkpoint, "../..", err));
+    TIC_TRY(tic_path_join(plan, sizeof plan, run, "plan.txt", err));
+    TIC_TRY(tic_session_context(s, plan, err));
+    if (s->x->precision != TIC_PRECISION_AUTO || tic_results_read(run, &results, NULL) != TIC_OK)
+        return tic_session_precision(s, err);
+    json_t *json = json_loads(results, 0, NULL);
+    const json_t *experiment = json_object_get(json, "experiment");
+    const char *name = json_string_value(json_object_get(experiment, "precision"));
+    s->precision = name != NULL && strcmp(name, "bf16") == 0 ? TIC_BF16 : TIC_F32;
+    json_decref(json);
+    tic_free(results);
+    return TIC_OK;
+}
+
 static tic_status score(tic_session *s, const char *checkpoint, tic_scores *scores,
                         tic_error *err) {
     TIC_TRY(open_data(s, checkpoint, err));
-    TIC_TRY(tic_session_context(s, NULL, err));
-    TIC_TRY(tic_session_precision(s, err));
+    TIC_TRY(open_context(s, checkpoint, err));
     s->micro_batch = s->x->batch;
     TIC_TRY(tic_session_model(s, false, err));
     TIC_TRY(tic_model_load(s->model, checkpoint, err));

@@ -192,8 +192,9 @@ tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks,
                         tic_error *err);
 
 /* Any checkpoint on the data of an experiment (`ticlip eval`): the settings used are data, index or
- * out, the steps', eval_pairs, batch, seed, threads, precision, vocab, filter and max_bad. Without
- * `vocab` it is the vocab.txt.gz two folders above the checkpoint (RUN/METHOD/STEP). *json is a
+ * out, the steps', eval_pairs, batch, seed, threads, precision, vocab, filter and max_bad. What
+ * they leave open is taken from two folders above the checkpoint (RUN/METHOD/STEP) where it lies in
+ * a run: vocab.txt.gz, plan.txt, and for precision `auto` the run's. *json is a
  * document {"schema":1,"checkpoint":...,"steps":[...],"tasks":{TASK:{"metric","pairs":[...],
  * "per_step":[...]}, "static/NAME":{"metric","pairs","value"}}}, the caller's (tic_free). */
 typedef struct tic_hooks tic_hooks;
@@ -251,9 +252,9 @@ tic_status tic_run_forecast(const tic_experiment *experiment, const tic_hooks *h
 tic_status tic_run(const tic_experiment *experiment, const tic_hooks *hooks, tic_error *err);
 
 /* One step from one checkpoint (`ticlip train`), in a run folder of its own: trains on the data of
- * `step` as the method says, starting from `from` (a checkpoint folder, whose config it keeps;
- * NULL: random weights), and evaluates. The budget is this one step's. Without `vocab` it is taken
- * from two folders above `from`. Resumes like tic_run. */
+ * `step` (NULL: the last) as the method says, starting from `from` (a checkpoint folder, whose
+ * config it keeps; NULL: random weights), and evaluates. The budget is this one step's. Without
+ * `vocab` it is taken from two folders above `from`. Resumes like tic_run. */
 tic_status tic_train_one(const tic_experiment *experiment, const char *method, const char *step,
                          const char *from, const tic_hooks *hooks, tic_error *err);
 

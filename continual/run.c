@@ -52,17 +52,24 @@ typedef struct one_step {
     const char *method, *step, *from;
 } one_step;
 
+/* NULL is the last step. */
+static tic_status find_step(const tic_session *s, const char *name, int *out, tic_error *err) {
+    const tic_step *step = s->steps.step;
+    int last = s->steps.count - 1;
+    for (*out = last; *out >= 0 && name != NULL; --*out)
+        if (strcmp(step[*out].name, name) == 0)
+            break;
+    return *out >= 0 ? TIC_OK
+                     : tic_fail(err, TIC_EUSAGE, "no step \"%s\"; the data have %s .. %s", name,
+                                step[0].name, step[last].name);
+}
+
 static tic_status run_one(tic_session *s, void *user, tic_error *err) {
     const one_step *one = user;
-    tic_item item = {.same_as = -1, .from = one->from, .step = -1};
+    tic_item item = {.same_as = -1, .from = one->from};
     TIC_TRY(tic_method_find(&item.method, one->method, err));
     TIC_TRY(tic_run_open(s, err));
-    for (int i = 0; i < s->steps.count; i++)
-        if (strcmp(s->steps.step[i].name, one->step) == 0)
-            item.step = i;
-    if (item.step < 0)
-        return tic_fail(err, TIC_EUSAGE, "no step \"%s\"; the data have %s .. %s", one->step,
-                        s->steps.step[0].name, s->steps.step[s->steps.count - 1].name);
+    TIC_TRY(find_step(s, one->step, &item.step, err));
     if (item.from == NULL && item.method->start != TIC_START_RANDOM && item.step > 0)
         return tic_fail(err, TIC_EUSAGE, "%s goes on from a model: give its checkpoint (--from)",
                         item.method->name);

@@ -1,0 +1,20 @@
+/* What `run`, `train` and `eval` print. */
+#ifndef TIC_CLI_RUN_OUTPUT_H
+#define TIC_CLI_RUN_OUTPUT_H
+
+#include "cli/cli.h"
+#include "continual/continual.h"
+
+/* The hooks that show progress on stderr and stop at SIGINT and SIGTERM. */
+tic_hooks tic_cli_hooks(void);
+/* results.json of a run (a text) as tables on stdout; `run` is its folder. */
+tic_status tic_cli_results(const char *text, const char *run, tic_error *err);
+/* Prints a json text as the one document of --json. */
+tic_status tic_cli_json_text(const char *text, tic_error *err);
+/* "0.453", or "-" for null. */
+const char *tic_cli_score(char text[32], const json_t *value);
+/* A square matrix of scores with its names: rows are trained steps, columns evaluated ones; shaded
+ * where stdout is a terminal. */
+void tic_cli_matrix(const char *title, const json_t *steps, const json_t *e);
+
+#endif
