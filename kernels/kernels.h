@@ -204,6 +204,9 @@ tic_status tic_attention(tic_ctx *ctx, const tic_attention_args *args, tic_error
 tic_status tic_attention_backward(tic_ctx *ctx, const tic_attention_args *args, tic_error *err);
 /* For sequences of at most max_q and max_kv rows; covers forward and backward. */
 size_t tic_attention_scratch(const tic_ctx *ctx, int64_t max_q, int64_t max_kv, int head_dim);
+/* Logical MACs: 2 products forward and 4 backward over the pairs of a query and a key that it sees.
+ * Recomputing P is the fifth, counted as issued only. Pointers to elements are not read. */
+uint64_t tic_attention_macs(const tic_attention_args *args, bool backward);
 
 /* ---- contrastive and distillation losses --------------------------------------------------- */
 
@@ -223,6 +226,9 @@ typedef struct tic_contrastive_args {
 } tic_contrastive_args;
 tic_status tic_contrastive(tic_ctx *ctx, tic_contrastive_args *args, tic_error *err);
 size_t tic_contrastive_scratch(const tic_ctx *ctx, int64_t b, int64_t d);
+/* Logical MACs, as the strips do them: b² d for the loss alone; with gradients 3 b² d, or 4 where
+ * b needs several strips and scores are computed twice. */
+uint64_t tic_contrastive_macs(int64_t b, int64_t d, bool gradients);
 
 /* LwF's distillation (Li & Hoiem 2017; TiC-CLIP, Sec. 3): with S = scale I Tᵀ of the student and
  * S' = teacher_scale I' T'ᵀ of the teacher,
@@ -239,6 +245,7 @@ typedef struct tic_distill_args {
 } tic_distill_args;
 tic_status tic_distill(tic_ctx *ctx, tic_distill_args *args, tic_error *err);
 size_t tic_distill_scratch(const tic_ctx *ctx, int64_t b, int64_t d, int64_t teacher_d);
+uint64_t tic_distill_macs(int64_t b, int64_t d, int64_t teacher_d, bool gradients);
 
 /* ---- layernorm ----------------------------------------------------------------------------- */
 
