@@ -11,11 +11,22 @@ typedef struct sentence {
     const tic_world_scene *scene;
 } sentence;
 
+/* Makes the "a" that was said last an "an". */
+static void mend_article(sentence *s) {
+    char *end = s->text + s->used;
+    if (s->used >= 2 && memcmp(end - 2, "a ", 2) == 0 && (s->used == 2 || end[-3] == ' ')) {
+        memcpy(end - 2, "an ", 4);
+        s->used++;
+    }
+}
+
 /* Adds a phrase and a space; what does not fit is left out. Nothing for an empty phrase. */
 static void say(sentence *s, const char *phrase) {
     size_t length = strlen(phrase);
-    if (length == 0 || s->used + length + 2 > s->size)
+    if (length == 0 || s->used + length + 3 > s->size)
         return;
+    if (strchr("aeiou", phrase[0]))
+        mend_article(s);
     memcpy(s->text + s->used, phrase, length);
     s->used += length;
     s->text[s->used++] = ' ';
