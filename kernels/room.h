@@ -21,6 +21,8 @@ typedef struct tic_knob { /* e.g. {"kc", 256, 16, 4096}: a tunable integer of a 
  * ISA the context may use, whose precision fits, and that does not decline. */
 struct tic_variant {
     tic_variant_info info;
+    /* NULL when this build and its libraries hold what the row needs, else why not. May be NULL. */
+    const char *(*unavailable)(const tic_variant *variant);
     /* NULL when the variant accepts the problem, else why not (a static string). May be NULL. */
     const char *(*declines)(const tic_ctx *ctx, const void *args);
     /* knobs: this call's values, in the order of `knobs`. */
@@ -37,6 +39,7 @@ struct tic_ctx {
     unsigned isa;
     const tic_plan *plan;
     tic_purpose purpose;
+    tic_op gemm_op; /* what gemms are counted as: TIC_OP_GEMM, or the operation they are part of */
     tic_arena scratch; /* grown between calls only */
     int growths;
     tic_thread_counters *count; /* [threads] */
@@ -44,14 +47,48 @@ struct tic_ctx {
     const tic_variant *forced[TIC_OP_COUNT], *ran[TIC_OP_COUNT];
 };
 
-/* Picks a variant (forced, else the plan's for `<op>/<precision>/<shape>`, else the plan's `any`,
- * else the registry's default) and runs it. `shape` is like "nt,m1600,n768,k3072,bias,gelu". */
+/* ---- registry and plan ----------------------------------------------------------------------- */
+
+enum { TIC_SHAPE_TEXT = 160, TIC_KEY_TEXT = 200 }; /* bytes, with the NUL */
+
+typedef struct tic_choice { /* what a problem is computed with */
+    const tic_variant *variant;
+    int knobs[TIC_MAX_KNOBS]; /* in the order of variant->knobs */
+} tic_choice;
+
+const tic_variant *tic_registry_find(tic_op op, const char *name); /* NULL: there is none */
+/* The first row for that operation and precision that can run with `isa`; NULL: there is none. */
+const tic_variant *tic_registry_default(tic_op op, tic_dtype precision, unsigned isa);
+/* NULL when the variant can run with the instruction sets in `isa`, else why not. */
+const char *tic_variant_refuses(const tic_variant *variant, unsigned isa);
+int tic_knob_count(const tic_variant *variant);
+/* What the CPU has within a limit as in tic_ctx_options. */
+unsigned tic_isa_usable(unsigned limit);
+/* False when the plan has no line with that key. */
+bool tic_plan_find(const tic_plan *plan, const char *key, tic_choice *choice);
+/* TIC_EUSAGE naming the first line whose variant cannot run with `isa`. */
+tic_status tic_plan_runs(const tic_plan *plan, unsigned isa, tic_error *err);
+void tic_papi_forget(const tic_ctx *ctx); /* ends its export, if it has one */
+
+/* ---- dispatch and scratch -------------------------------------------------------------------- */
+
+/* Picks a variant: forced, else the plan's for `<op>/<precision>/<shape>`, else the plan's `any`,
+ * else the registry's default. `shape` is like "nt,m1600,n768,k3072,bias,gelu". */
+tic_status tic_choose(const tic_ctx *ctx, tic_op op, tic_dtype precision, const char *shape,
+                      const void *args, tic_choice *choice, tic_error *err);
+/* Picks one and runs it. */
 tic_status tic_dispatch(tic_ctx *ctx, tic_op op, tic_dtype precision, const char *shape,
                         const void *args, tic_error *err);
 
-/* Scratch of at least `bytes` for this call (grows when it was not reserved); the caller hands
- * it out with tic_arena_take(&ctx->scratch, ...) and releases to mark 0 before it returns. */
+/* Scratch of at least `bytes` for this call, on top of what is taken (grows when it was not
+ * reserved, which only a call that nothing else is taken by can do); the caller hands it out with
+ * tic_arena_take(&ctx->scratch, ...) and releases to its mark before it returns, also on failure.
+ */
 tic_status tic_ctx_scratch(tic_ctx *ctx, size_t bytes, tic_error *err);
+
+/* tic_gemm as a part of operation `op`: its MACs are counted there, and its scratch (book
+ * tic_gemm_scratch for it) comes on top of what the caller has taken. */
+tic_status tic_gemm_for(tic_ctx *ctx, tic_op op, const tic_gemm_args *args, tic_error *err);
 
 /* Called by the thread that did the work, thread = omp_get_thread_num(). */
 static inline void tic_count_issued(tic_ctx *ctx, int thread, tic_op op, uint64_t macs) {

@@ -1,0 +1,79 @@
+/* BLIS 0.9's sgemm micro-kernels, called through the context of a named architecture: BLIS's own
+ * choice goes by the CPU's brand string and misses AVX-512 on some machines (its environment
+ * variable aside). Nothing else in ticlip knows BLIS. */
+#include "kernels/drive/gemm.h"
+
+#include <blis.h>
+#include <pthread.h>
+
+typedef struct blis_kernel {
+    cntx_t *cntx; /* NULL: the library has no such kernel */
+    sgemm_ukr_ft run;
+} blis_kernel;
+
+static blis_kernel haswell, skx;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static blis_kernel find(arch_t arch, dim_t mr, dim_t nr) {
+    cntx_t *cntx = bli_gks_lookup_nat_cntx(arch);
+    if (cntx == NULL || bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_MR, cntx) != mr ||
+        bli_cntx_get_blksz_max_dt(BLIS_FLOAT, BLIS_MR, cntx) != mr ||
+        bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_NR, cntx) != nr ||
+        bli_cntx_get_blksz_max_dt(BLIS_FLOAT, BLIS_NR, cntx) != nr)
+        return (blis_kernel){0};
+    void_fp run = bli_cntx_get_l3_nat_ukr_dt(BLIS_FLOAT, BLIS_GEMM_UKR, cntx);
+    return (blis_kernel){cntx, (sgemm_ukr_ft)run};
+}
+
+static void find_all(void) {
+    bli_init();
+    haswell = find(BLIS_ARCH_HASWELL, 6, 16);
+    skx = find(BLIS_ARCH_SKX, 32, 12);
+}
+
+static void call(const blis_kernel *kernel, dim_t m, dim_t n, dim_t k, const void *a, const void *b,
+                 bool accumulate, float *c, inc_t rs, inc_t cs) {
+    float alpha = 1, beta = accumulate ? 1 : 0;
+    auxinfo_t aux = {0};
+    bli_auxinfo_set_next_a((void *)(uintptr_t)a, &aux); /* prefetched, never written */
+    bli_auxinfo_set_next_b((void *)(uintptr_t)b, &aux);
+    kernel->run(m, n, k, &alpha, (float *)(uintptr_t)a, (float *)(uintptr_t)b, &beta, c, rs, cs,
+                &aux, kernel->cntx);
+}
+
+/* 6 x 16, rows of C contiguous: as ours. */
+static void haswell_tile(int64_t k, const void *a, const void *b, bool accumulate, float *c,
+                         int64_t ldc) {
+    call(&haswell, 6, 16, (dim_t)k, a, b, accumulate, c, (inc_t)ldc, 1);
+}
+
+/* 32 x 12, columns of C contiguous: computes Cᵀ = BᵀAᵀ, so that our 12 x 32 tile is stored as the
+ * kernel likes it; its a is our b (64-byte aligned, read up to 128 bytes past its end). */
+static void skx_tile(int64_t k, const void *a, const void *b, bool accumulate, float *c,
+                     int64_t ldc) {
+    call(&skx, 32, 12, (dim_t)k, b, a, accumulate, c, 1, (inc_t)ldc);
+}
+
+const char *tic_gemm_blis_unavailable(const tic_variant *variant) {
+    pthread_once(&once, find_all);
+    const blis_kernel *kernel = variant->micro == &tic_gemm_blis_skx ? &skx : &haswell;
+    return kernel->cntx == NULL ? "the BLIS library was built without this micro-kernel" : NULL;
+}
+
+const tic_gemm_micro tic_gemm_blis_haswell = {
+    .tile_m = 6,
+    .tile_n = 16,
+    .k_unit = 1,
+    .panel = TIC_F32,
+    .vec = &tic_gemm_vec_avx2,
+    .tile = haswell_tile,
+};
+
+const tic_gemm_micro tic_gemm_blis_skx = {
+    .tile_m = 12,
+    .tile_n = 32,
+    .k_unit = 1,
+    .panel = TIC_F32,
+    .vec = &tic_gemm_vec_avx512,
+    .tile = skx_tile,
+};

@@ -1,0 +1,142 @@
+/* Which variant computes a problem: forced, else the plan's line for it, else the plan's `any`
+ * line, else the registry's first row that can. */
+#include "kernels/room.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const tic_variant *tic_registry_find(tic_op op, const char *name) {
+    for (int i = 0; i < tic_registry_size; i++)
+        if (tic_registry[i].info.op == op && strcmp(tic_registry[i].info.name, name) == 0)
+            return &tic_registry[i];
+    return NULL;
+}
+
+int tic_variant_count(void) {
+    return tic_registry_size;
+}
+
+tic_variant_info tic_variant_get(int i) {
+    return tic_registry[i].info;
+}
+
+int tic_knob_count(const tic_variant *variant) {
+    int count = 0;
+    while (count < TIC_MAX_KNOBS && variant->knobs[count].name != NULL)
+        count++;
+    return count;
+}
+
+/* ---- who can run what ----------------------------------------------------------------------- */
+
+const char *tic_variant_refuses(const tic_variant *variant, unsigned isa) {
+    static const struct {
+        unsigned bit;
+        const char *reason;
+    } needs[] = {
+        {TIC_ISA_AVX2, "it needs AVX2 and FMA"},
+        {TIC_ISA_AVX512, "it needs AVX-512 F, BW, DQ and VL"},
+        {TIC_ISA_AVX512_BF16, "it needs AVX-512 BF16"},
+        {TIC_ISA_AMX_BF16, "it needs AMX BF16"},
+    };
+    for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++)
+        if (variant->info.isa & needs[i].bit & ~isa)
+            return needs[i].reason;
+    return variant->unavailable != NULL ? variant->unavailable(variant) : NULL;
+}
+
+static const char *declines(const tic_ctx *ctx, const tic_variant *variant, tic_dtype precision,
+                            const void *args) {
+    const char *reason = tic_variant_refuses(variant, ctx->isa);
+    if (reason != NULL)
+        return reason;
+    if (!(variant->info.precisions & 1u << precision))
+        return "it does not compute in this precision";
+    return variant->declines != NULL ? variant->declines(ctx, args) : NULL;
+}
+
+const tic_variant *tic_registry_default(tic_op op, tic_dtype precision, unsigned isa) {
+    for (int i = 0; i < tic_registry_size; i++) {
+        const tic_variant *row = &tic_registry[i];
+        if (row->info.op == op && row->info.precisions & 1u << precision &&
+            tic_variant_refuses(row, isa) == NULL)
+            return row;
+    }
+    return NULL;
+}
+
+tic_status tic_ctx_force(tic_ctx *ctx, tic_op op, const char *name, tic_error *err) {
+    if (name == NULL) {
+        ctx->forced[op] = NULL;
+        return TIC_OK;
+    }
+    const tic_variant *variant = tic_registry_find(op, name);
+    if (variant == NULL)
+        return tic_fail(err, TIC_EUSAGE, "%s has no variant \"%s\"", tic_op_name(op), name);
+    const char *reason = tic_variant_refuses(variant, ctx->isa);
+    if (reason != NULL)
+        return tic_fail(err, TIC_EUSAGE, "%s variant \"%s\" cannot run here: %s", tic_op_name(op),
+                        name, reason);
+    ctx->forced[op] = variant;
+    return TIC_OK;
+}
+
+const char *tic_ctx_ran(const tic_ctx *ctx, tic_op op) {
+    return ctx->ran[op] == NULL ? "" : ctx->ran[op]->info.name;
+}
+
+/* ---- choosing ------------------------------------------------------------------------------- */
+
+static void take_defaults(tic_choice *choice, const tic_variant *variant) {
+    choice->variant = variant;
+    for (int i = 0; i < TIC_MAX_KNOBS; i++)
+        choice->knobs[i] = variant->knobs[i].value;
+}
+
+/* The plan's line for this shape, or its `any` line, when that variant takes the problem. */
+static bool take_planned(const tic_ctx *ctx, tic_op op, tic_dtype precision, const char *shape,
+                         const void *args, tic_choice *choice) {
+    const char *shapes[2] = {shape, "any"};
+    for (int i = 0; i < 2; i++) {
+        char key[TIC_KEY_TEXT];
+        snprintf(key, sizeof key, "%s/%s/%s", tic_op_name(op), tic_dtype_name(precision),
+                 shapes[i]);
+        if (tic_plan_find(ctx->plan, key, choice) &&
+            declines(ctx, choice->variant, precision, args) == NULL)
+            return true;
+    }
+    return false;
+}
+
+tic_status tic_choose(const tic_ctx *ctx, tic_op op, tic_dtype precision, const char *shape,
+                      const void *args, tic_choice *choice, tic_error *err) {
+    const tic_variant *forced = ctx->forced[op];
+    if (forced != NULL) {
+        const char *reason = declines(ctx, forced, precision, args);
+        if (reason != NULL)
+            return tic_fail(err, TIC_EUSAGE, "%s variant \"%s\" declines %s/%s: %s",
+                            tic_op_name(op), forced->info.name, tic_dtype_name(precision), shape,
+                            reason);
+        take_defaults(choice, forced);
+        return TIC_OK;
+    }
+    if (ctx->plan != NULL && take_planned(ctx, op, precision, shape, args, choice))
+        return TIC_OK;
+    for (int i = 0; i < tic_registry_size; i++) {
+        const tic_variant *row = &tic_registry[i];
+        if (row->info.op == op && declines(ctx, row, precision, args) == NULL) {
+            take_defaults(choice, row);
+            return TIC_OK;
+        }
+    }
+    return tic_fail(err, TIC_EINTERNAL, "%s: no variant takes %s/%s", tic_op_name(op),
+                    tic_dtype_name(precision), shape);
+}
+
+tic_status tic_dispatch(tic_ctx *ctx, tic_op op, tic_dtype precision, const char *shape,
+                        const void *args, tic_error *err) {
+    tic_choice choice;
+    TIC_TRY(tic_choose(ctx, op, precision, shape, args, &choice, err));
+    ctx->ran[op] = choice.variant;
+    return choice.variant->run(ctx, choice.variant, choice.knobs, args, err);
+}

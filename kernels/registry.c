@@ -1,0 +1,100 @@
+/* Every variant of every operation, one const row each; within an operation the best stands
+ * first, "ref" last. What the columns mean: kernels/room.h. */
+#include "kernels/drive/gemm.h"
+#include "kernels/ops.h"
+#include "kernels/room.h"
+
+enum { BOTH = 1 << TIC_F32 | 1 << TIC_BF16 };
+
+/* k is summed in blocks of kc, A packed mc rows and B nc columns at a time. */
+#define GEMM_KNOBS(kc, mc, nc)                                                                     \
+    .knobs = {{"kc", kc, 16, 4096}, {"mc", mc, 12, 4096}, {"nc", nc, 64, 65536}}
+
+/* The four rows of an operation whose driver calls one table of micro-loops a tier, and the two of
+ * one whose driver needs none. KNOBS: what ends the rows of the driver. */
+#define TIERED_ROW(op, isa_mask, tier, precision_mask, driver, micro_table, ...)                   \
+    {                                                                                              \
+        .info = {tier, op, isa_mask, precision_mask, "vectorised C at the width of " tier},        \
+        .run = driver, .micro = &micro_table, __VA_ARGS__                                          \
+    }
+#define REFERENCE_ROW(op, precision_mask, reference)                                               \
+    {                                                                                              \
+        .info = {"ref", op, TIC_ISA_PORTABLE, precision_mask, "the reference: sums in double"},    \
+        .run = reference                                                                           \
+    }
+#define TIERED(op, precisions, name, table, ...)                                                   \
+    TIERED_ROW(op, TIC_ISA_AVX2 | TIC_ISA_AVX512, "avx512", precisions, name##_drive,              \
+               table##_avx512, __VA_ARGS__),                                                       \
+        TIERED_ROW(op, TIC_ISA_AVX2, "avx2", precisions, name##_drive, table##_avx2, __VA_ARGS__), \
+        TIERED_ROW(op, TIC_ISA_PORTABLE, "portable", precisions, name##_drive, table##_portable,   \
+                   __VA_ARGS__),                                                                   \
+        REFERENCE_ROW(op, precisions, name##_ref)
+#define UNTIERED(op, precisions, name)                                                             \
+    {                                                                                              \
+        .info = {"portable", op, TIC_ISA_PORTABLE, precisions, "threads around plain C"},          \
+        .run = name##_drive,                                                                       \
+    },                                                                                             \
+        REFERENCE_ROW(op, precisions, name##_ref)
+
+#define NO_KNOBS .knobs = {{.name = NULL}}
+/* `rows` of queries are done at a time. */
+#define ATTENTION_KNOBS(rows) .knobs = {{"rows", rows, 6, TIC_ATTENTION_ROWS}}
+
+const tic_variant tic_registry[] = {
+    {
+        .info = {"blis-skx-32x12", TIC_OP_GEMM, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH,
+                 "BLIS's AVX-512 micro-kernel of Skylake"},
+        .unavailable = tic_gemm_blis_unavailable,
+        .run = tic_gemm_blocked,
+        .micro = &tic_gemm_blis_skx,
+        GEMM_KNOBS(384, 144, 4096),
+    },
+    {
+        .info = {"blis-haswell-6x16", TIC_OP_GEMM, TIC_ISA_AVX2, BOTH,
+                 "BLIS's AVX2 micro-kernel of Haswell, its Zen one too"},
+        .unavailable = tic_gemm_blis_unavailable,
+        .run = tic_gemm_blocked,
+        .micro = &tic_gemm_blis_haswell,
+        GEMM_KNOBS(384, 144, 4096),
+    },
+    {
+        .info = {"vector-avx512-6x32", TIC_OP_GEMM, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH,
+                 "compiled vectors of 16"},
+        .run = tic_gemm_blocked,
+        .micro = &tic_gemm_micro_avx512,
+        GEMM_KNOBS(384, 144, 4096),
+    },
+    {
+        .info = {"vector-avx2-6x16", TIC_OP_GEMM, TIC_ISA_AVX2, BOTH, "compiled vectors of 8"},
+        .run = tic_gemm_blocked,
+        .micro = &tic_gemm_micro_avx2,
+        GEMM_KNOBS(384, 144, 4096),
+    },
+    {
+        .info = {"portable", TIC_OP_GEMM, TIC_ISA_PORTABLE, BOTH, "compiled vectors of 4"},
+        .run = tic_gemm_blocked,
+        .micro = &tic_gemm_micro_portable,
+        GEMM_KNOBS(384, 144, 4096),
+    },
+    {
+        .info = {"ref", TIC_OP_GEMM, TIC_ISA_PORTABLE, BOTH, "the reference: sums in double"},
+        .run = tic_gemm_ref,
+    },
+    TIERED(TIC_OP_ATTENTION, BOTH, tic_attention, tic_attention_micro, ATTENTION_KNOBS(24)),
+    TIERED(TIC_OP_ATTENTION_BACKWARD, BOTH, tic_attention_backward, tic_attention_micro,
+           ATTENTION_KNOBS(36)),
+    TIERED(TIC_OP_CONTRASTIVE, BOTH, tic_contrastive, tic_scores_micro, NO_KNOBS),
+    TIERED(TIC_OP_DISTILL, BOTH, tic_distill, tic_scores_micro, NO_KNOBS),
+    TIERED(TIC_OP_LAYERNORM, BOTH, tic_layernorm, tic_layernorm_micro, NO_KNOBS),
+    TIERED(TIC_OP_LAYERNORM_BACKWARD, BOTH, tic_layernorm_backward, tic_layernorm_micro,
+           NO_KNOBS),
+    UNTIERED(TIC_OP_PATCHIFY, BOTH, tic_patchify),
+    UNTIERED(TIC_OP_EMBEDDING, 1 << TIC_F32, tic_embedding),
+    UNTIERED(TIC_OP_EMBEDDING_BACKWARD, BOTH, tic_embedding_backward),
+    TIERED(TIC_OP_L2NORM, 1 << TIC_F32, tic_l2norm, tic_l2norm_micro, NO_KNOBS),
+    TIERED(TIC_OP_L2NORM_BACKWARD, 1 << TIC_F32, tic_l2norm_backward, tic_l2norm_micro,
+           NO_KNOBS),
+    TIERED(TIC_OP_ADAMW, 1 << TIC_F32, tic_adamw, tic_adamw_micro, NO_KNOBS),
+};
+
+const int tic_registry_size = sizeof tic_registry / sizeof tic_registry[0];

@@ -1,0 +1,36 @@
+/* The generic GEMM micro-kernel: 6 rows by two vectors, 12 accumulators; what runs where BLIS has
+ * no kernel for the tier, and everywhere on the portable one. */
+#include "kernels/drive/gemm.h"
+#include "kernels/vec/vec.h"
+
+enum { ROWS = 6, COLS = 2 * VF_LANES };
+
+static void tile(int64_t k, const void *a_panel, const void *b_panel, bool accumulate, float *c,
+                 int64_t ldc) {
+    const float *a = a_panel, *b = b_panel;
+    vf sums[ROWS][2];
+    for (int i = 0; i < ROWS; i++)
+        sums[i][0] = sums[i][1] = vf_set(0);
+    for (int64_t p = 0; p < k; p++) {
+        vf left = vf_load(b + p * COLS), right = vf_load(b + p * COLS + VF_LANES);
+        for (int i = 0; i < ROWS; i++) {
+            vf x = vf_set(a[p * ROWS + i]);
+            sums[i][0] = vf_fma(x, left, sums[i][0]);
+            sums[i][1] = vf_fma(x, right, sums[i][1]);
+        }
+    }
+    for (int i = 0; i < ROWS; i++) {
+        float *row = c + i * ldc;
+        vf_store(row, accumulate ? vf_load(row) + sums[i][0] : sums[i][0]);
+        vf_store(row + VF_LANES, accumulate ? vf_load(row + VF_LANES) + sums[i][1] : sums[i][1]);
+    }
+}
+
+const tic_gemm_micro TIC_TIERED(tic_gemm_micro) = {
+    .tile_m = ROWS,
+    .tile_n = COLS,
+    .k_unit = 1,
+    .panel = TIC_F32,
+    .vec = &TIC_TIERED(tic_gemm_vec),
+    .tile = tile,
+};
