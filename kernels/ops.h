@@ -59,6 +59,8 @@ static inline void *tic_mat_row(tic_mat m, int64_t i, int64_t j) {
 
 #define TIC_DECLARE_TIERS(type, name) extern const type name##_portable, name##_avx2, name##_avx512
 
+enum { TIC_ATTENTION_ROWS = 96 }; /* most queries that are done at a time */
+
 /* Attention, on f32 scratch. Rows of scores are padded to whole vectors of `lanes`. */
 typedef struct tic_attention_micro {
     int lanes;

@@ -79,11 +79,9 @@ static size_t lay_out(const sizes *s, int64_t head_dim, float *block, buffers *o
     return used;
 }
 
-enum { BLOCK_MAX = 512 }; /* the knob's largest value, see the registry */
-
 size_t tic_attention_scratch(const tic_ctx *ctx, int64_t max_q, int64_t max_kv, int head_dim) {
     buffers unused;
-    sizes s = sizes_of(max_q, max_kv, head_dim, BLOCK_MAX, MAX_LANES);
+    sizes s = sizes_of(max_q, max_kv, head_dim, TIC_ATTENTION_ROWS, MAX_LANES);
     s.ld_scores += MAX_LANES; /* a narrower tier may step over a multiple where this one did not */
     return (size_t)ctx->threads * lay_out(&s, head_dim, NULL, &unused) * sizeof(float);
 }
