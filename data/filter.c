@@ -25,13 +25,13 @@ static const char *const others[] = {
     "cette sous sa ses devant derrière deux trois une d'un d'une près ",
     /* es */
     " el la los las un una unos unas y de del en con por para es que su sus al se lo como "
-    "más pero sobre bajo entre este esta dos tres rojo roja junto ",
+    "más pero sobre bajo entre este esta dos tres está rojo roja junto ",
     /* it */
     " il lo la gli le un una uno di del della dei delle e è con per che nel nella sul sulla "
     "al alla dal dalla sotto sopra due tre questo questa ",
     /* pt */
     " os um uma uns umas de da dos das em na nos nas com por para que não e é ao à seu sua "
-    "se mais sobre sob dois duas três perto ",
+    "se mais sobre sob dois duas três está perto ",
     /* nl */
     " de het een en op voor bij uit naar niet zijn aan onder naast achter twee drie dat wij "
     "ook maar ",
