@@ -8,14 +8,16 @@ enum { PATH = 4096 };
 
 /* Evaluation pictures are samples beyond every possible number of pairs. */
 static const uint64_t first_eval_sample = (uint64_t)1 << 48;
-enum { SAMPLES_PER_SET = 1 << 20 };
+/* The classification sets show the same scenes, the retrieval set others. */
+enum { FIRST_RETRIEVAL = 1 << 20 };
 
+/* No "a {c}": some kinds want "an". */
 static const char *const templates[] = {
-    "a photo of a {c}",
-    "a picture of a {c}",
-    "an image showing a {c}",
-    "a {c} by itself",
-    "studio photo of a {c} on a plain backdrop, front view",
+    "a photo of the {c}",
+    "a picture of one {c}",
+    "an image showing this {c}",
+    "just the {c}",
+    "studio shot: {c} in the middle, neutral background",
 };
 enum { TEMPLATES = sizeof templates / sizeof *templates };
 
@@ -72,7 +74,6 @@ static tic_status put_captions(tic_world_bytes *text, const tic_world_scene *sce
 typedef struct set_work {
     const tic_world_options *options;
     const evalset *set;
-    int number; /* of the set's pictures: shifted versions show the same scenes */
 } set_work;
 
 static tic_status put_members(tic_world_bytes *tar, uint64_t picture, const char *extension,
@@ -88,7 +89,7 @@ static tic_status put_members(tic_world_bytes *tar, uint64_t picture, const char
 static tic_status put_picture(tic_world_bytes *tar, void *user, uint64_t picture, tic_error *err) {
     const set_work *work = user;
     const tic_world_options *options = work->options;
-    uint64_t sample = first_eval_sample + work->set->retrieval * SAMPLES_PER_SET + picture;
+    uint64_t sample = first_eval_sample + (work->set->retrieval ? FIRST_RETRIEVAL : 0) + picture;
     tic_world_draws draws = tic_world_draws_at(options->seed, sample, TIC_WORLD_SCENE);
     tic_world_draws pixels = tic_world_draws_at(options->seed, sample, TIC_WORLD_PIXELS);
     tic_world_scene scene;
@@ -127,18 +128,6 @@ static tic_status put_templates(tic_world_bytes *text, tic_error *err) {
     return TIC_OK;
 }
 
-static tic_status put_one(tic_world_bytes *text, tic_error *err) {
-    return tic_world_format(text, err, "1\n");
-}
-
-static tic_status put_classification(tic_world_bytes *text, tic_error *err) {
-    return tic_world_format(text, err, "zeroshot_classification\n");
-}
-
-static tic_status put_retrieval(tic_world_bytes *text, tic_error *err) {
-    return tic_world_format(text, err, "retrieval\n");
-}
-
 static tic_status put_classes(tic_world_bytes *json, tic_error *err) {
     TIC_TRY(tic_world_format(json, err, "{\"field\": \"label\",\n \"templates\": ["));
     for (int i = 0; i < TEMPLATES; i++)
@@ -167,6 +156,21 @@ static tic_status write_text(const char *folder, const char *name, content_fn co
     return status;
 }
 
+static tic_status write_line(const char *folder, const char *name, const char *line,
+                             tic_error *err) {
+    char path[PATH];
+    TIC_TRY(tic_path_join(path, sizeof path, folder, name, err));
+    return tic_file_write(path, line, strlen(line), err);
+}
+
+static tic_status describe(const char *folder, const evalset *set, tic_error *err) {
+    if (set->retrieval)
+        return write_line(folder, "dataset_type.txt", "retrieval\n", err);
+    TIC_TRY(write_line(folder, "dataset_type.txt", "zeroshot_classification\n", err));
+    TIC_TRY(write_text(folder, "classnames.txt", put_names, err));
+    return write_text(folder, "zeroshot_classification_templates.txt", put_templates, err);
+}
+
 static tic_status write_set(const tic_world_options *options, const evalset *set, uint64_t done,
                             uint64_t total, tic_error *err) {
     char eval[PATH], folder[PATH], test[PATH], path[PATH];
@@ -174,12 +178,7 @@ static tic_status write_set(const tic_world_options *options, const evalset *set
     TIC_TRY(tic_path_join(folder, sizeof folder, eval, set->name, err));
     TIC_TRY(tic_path_join(test, sizeof test, folder, "test", err));
     TIC_TRY(tic_make_folder(test, err));
-    TIC_TRY(write_text(folder, "dataset_type.txt",
-                       set->retrieval ? put_retrieval : put_classification, err));
-    if (!set->retrieval) {
-        TIC_TRY(write_text(folder, "classnames.txt", put_names, err));
-        TIC_TRY(write_text(folder, "zeroshot_classification_templates.txt", put_templates, err));
-    }
+    TIC_TRY(describe(folder, set, err));
     set_work work = {.options = options, .set = set};
     const tic_world_tar tar = {.options = options,
                                .item = put_picture,
@@ -189,7 +188,7 @@ static tic_status write_set(const tic_world_options *options, const evalset *set
                                .total = total};
     TIC_TRY(tic_path_join(path, sizeof path, test, "0.tar", err));
     TIC_TRY(tic_world_write_tar(path, &tar, err));
-    return write_text(test, "nshards.txt", put_one, err);
+    return write_line(test, "nshards.txt", "1\n", err);
 }
 
 tic_status tic_world_write_evalsets(const tic_world_options *options, uint64_t done, uint64_t total,

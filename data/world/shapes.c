@@ -2,6 +2,7 @@
 #include "data/world/room.h"
 #include <cairo.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct tic_world_mask {
     cairo_surface_t *surface[2]; /* body, detail; A8 */
@@ -103,56 +104,56 @@ static void rectangle(const struct pen *pen, const double v[4]) {
     cairo_close_path(pen->cairo);
 }
 
-static void read_numbers(const char **path, double *values, int count) {
-    for (int i = 0; i < count; i++) {
-        char *end;
-        values[i] = (double)strtol(*path, &end, 10);
-        *path = end;
+enum { MOST_NUMBERS = 6 };
+
+/* The commands of the path language (room.h) and how many numbers follow each. */
+static int numbers_of(char command) {
+    static const char commands[] = "MLCZOER";
+    static const int numbers[] = {2, 2, 6, 0, 3, 4, 4};
+    const char *found = command ? strchr(commands, command) : NULL;
+    return found ? numbers[found - commands] : -1;
+}
+
+static void draw_command(const struct pen *pen, char command, const double v[MOST_NUMBERS]) {
+    switch (command) {
+    case 'M':
+        move_to(pen, v[0], v[1]);
+        break;
+    case 'L':
+        line_to(pen, v[0], v[1]);
+        break;
+    case 'C':
+        curve_to(pen, v);
+        break;
+    case 'O':
+        ellipse(pen, v[0], v[1], v[2], v[2]);
+        break;
+    case 'E':
+        ellipse(pen, v[0], v[1], v[2], v[3]);
+        break;
+    case 'R':
+        rectangle(pen, v);
+        break;
+    default: /* Z */
+        cairo_close_path(pen->cairo);
     }
 }
 
-/* One command of the path; false at a part's end. */
-static bool draw_command(const struct pen *pen, const char **path) {
-    double v[6];
-    while (**path == ' ')
-        (*path)++;
-    switch (**path) {
-    case 'M':
-        ++*path;
-        read_numbers(path, v, 2);
-        move_to(pen, v[0], v[1]);
-        return true;
-    case 'L':
-        ++*path;
-        read_numbers(path, v, 2);
-        line_to(pen, v[0], v[1]);
-        return true;
-    case 'C':
-        ++*path;
-        read_numbers(path, v, 6);
-        curve_to(pen, v);
-        return true;
-    case 'Z':
-        ++*path;
-        cairo_close_path(pen->cairo);
-        return true;
-    case 'O':
-        ++*path;
-        read_numbers(path, v, 3);
-        ellipse(pen, v[0], v[1], v[2], v[2]);
-        return true;
-    case 'E':
-        ++*path;
-        read_numbers(path, v, 4);
-        ellipse(pen, v[0], v[1], v[2], v[3]);
-        return true;
-    case 'R':
-        ++*path;
-        read_numbers(path, v, 4);
-        rectangle(pen, v);
-        return true;
-    default:
-        return false;
+/* Draws the commands of one part and returns where they end. */
+static const char *draw_part(const struct pen *pen, const char *path) {
+    for (;;) {
+        double v[MOST_NUMBERS];
+        path += strspn(path, " ");
+        int numbers = numbers_of(*path);
+        if (numbers < 0)
+            return path;
+        char command = *path++;
+        for (int i = 0; i < numbers; i++) {
+            char *end;
+            v[i] = (double)strtol(path, &end, 10);
+            path = end;
+        }
+        draw_command(pen, command, v);
     }
 }
 
@@ -177,8 +178,7 @@ tic_status tic_world_mask_draw(tic_world_mask *mask, const char *path, double x,
                           .scale = radius / 100,
                           .cosine = cosine,
                           .sine = sine};
-        while (draw_command(&pen, &path))
-            ;
+        path = draw_part(&pen, path);
         cairo_set_operator(pen.cairo, part == '-' ? CAIRO_OPERATOR_DEST_OUT : CAIRO_OPERATOR_OVER);
         cairo_fill(pen.cairo);
     }

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { PATH = 4096, VERSION = 1, MARK_BYTES = 256, MOST_SIZE = 1024, LEAST_SIZE = 16 };
-static const char mark_name[] = "world.json";
+static const char mark_name[] = "world.json", lock_name[] = "world.lock";
 
 typedef enum tic_world_found { NOTHING, UNFINISHED, COMPLETE } tic_world_found;
 
@@ -31,7 +31,7 @@ static tic_status write_mark(const tic_world_options *options, const char *state
     return tic_file_write(path, text, strlen(text), err);
 }
 
-/* Our files by name: 000012.tar, and temporaries of shards and mark that a kill left behind. */
+/* Our files by name: 000012.tar, and what a kill left behind: the lock and temporaries. */
 static bool is_shard(const char *name) {
     size_t digits = strspn(name, "0123456789");
     return digits == 6 && strcmp(name + digits, ".tar") == 0;
@@ -39,7 +39,8 @@ static bool is_shard(const char *name) {
 
 static bool is_leftover(const char *name) {
     size_t digits = strspn(name, "0123456789");
-    return (digits == 6 && strncmp(name + digits, ".tar.tmp.", 9) == 0) ||
+    return strcmp(name, lock_name) == 0 ||
+           (digits == 6 && strncmp(name + digits, ".tar.tmp.", 9) == 0) ||
            strncmp(name, "world.json.tmp.", 15) == 0 || strncmp(name, "classes.json.tmp.", 17) == 0;
 }
 
@@ -132,6 +133,21 @@ static tic_status check_options(const tic_world_options *options, tic_error *err
     return TIC_OK;
 }
 
+/* With the folder's lock held: another process may have finished meanwhile. */
+static tic_status generate(const tic_world_options *options, tic_error *err) {
+    tic_world_found found;
+    TIC_TRY(inspect(options, &found, err));
+    if (found == COMPLETE)
+        return TIC_OK;
+    TIC_TRY(write_mark(options, "writing", err));
+    TIC_TRY(sweep(options->folder, is_shard, NULL, err));
+    uint64_t total = options->pairs + tic_world_eval_pictures();
+    TIC_TRY(write_shards(options, total, err));
+    TIC_TRY(tic_world_write_evalsets(options, options->pairs, total, err));
+    TIC_TRY(sweep(options->folder, is_leftover, NULL, err));
+    return write_mark(options, "complete", err);
+}
+
 tic_status tic_world_generate(const tic_world_options *given, tic_error *err) {
     tic_world_options options = *given;
     if (options.pairs == 0)
@@ -141,14 +157,14 @@ tic_status tic_world_generate(const tic_world_options *given, tic_error *err) {
     TIC_TRY(check_options(&options, err));
     tic_world_found found;
     TIC_TRY(tic_make_folder(options.folder, err));
-    TIC_TRY(inspect(&options, &found, err));
+    TIC_TRY(inspect(&options, &found, err)); /* before anything is written into it */
     if (found == COMPLETE)
         return TIC_OK;
-    TIC_TRY(write_mark(&options, "writing", err));
-    TIC_TRY(sweep(options.folder, is_shard, NULL, err));
-    TIC_TRY(sweep(options.folder, is_leftover, NULL, err));
-    uint64_t total = options.pairs + tic_world_eval_pictures();
-    TIC_TRY(write_shards(&options, total, err));
-    TIC_TRY(tic_world_write_evalsets(&options, options.pairs, total, err));
-    return write_mark(&options, "complete", err);
+    char path[PATH];
+    int lock;
+    TIC_TRY(tic_path_join(path, sizeof path, options.folder, lock_name, err));
+    TIC_TRY(tic_lock(path, &lock, err));
+    tic_status status = generate(&options, err);
+    tic_unlock(lock);
+    return status;
 }
