@@ -14,6 +14,9 @@ unsigned tic_isa_usable(unsigned limit) {
 
 tic_status tic_ctx_new(tic_ctx **out, const tic_ctx_options *options, tic_error *err) {
     enum { MOST_THREADS = 1024 };
+    static const tic_ctx_options defaults = {0};
+    if (options == NULL)
+        options = &defaults;
     tic_ctx *ctx;
     *out = NULL;
     if (options->threads < 0 || options->threads > MOST_THREADS)
