@@ -178,6 +178,8 @@ static tic_status write_set(const tic_world_options *options, const evalset *set
     TIC_TRY(tic_path_join(folder, sizeof folder, eval, set->name, err));
     TIC_TRY(tic_path_join(test, sizeof test, folder, "test", err));
     TIC_TRY(tic_make_folder(test, err));
+    TIC_TRY(tic_world_sweep(folder, tic_world_is_leftover, err));
+    TIC_TRY(tic_world_sweep(test, tic_world_is_leftover, err));
     TIC_TRY(describe(folder, set, err));
     set_work work = {.options = options, .set = set};
     const tic_world_tar tar = {.options = options,

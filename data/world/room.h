@@ -302,6 +302,19 @@ tic_status tic_world_jpeg(const tic_world_scene *scene, tic_world_style style,
 tic_status tic_world_put_record(tic_world_bytes *tar, void *options, uint64_t number,
                                 tic_error *err);
 
+/* ---- folder.c --------------------------------------------------------------------------------*/
+
+extern const char tic_world_lock_name[];
+/* Whether the folder holds this very world, complete. Otherwise it is empty or holds a world that
+ * was never finished; anything else is TIC_EUSAGE. */
+tic_status tic_world_inspect(const tic_world_options *options, bool *complete, tic_error *err);
+tic_status tic_world_mark(const tic_world_options *options, bool complete, tic_error *err);
+typedef bool (*tic_world_name_fn)(const char *name);
+bool tic_world_is_shard(const char *name);
+bool tic_world_is_leftover(const char *name); /* the lock, and temporaries of a killed process */
+/* Removes the files of that folder whose names match. */
+tic_status tic_world_sweep(const char *folder, tic_world_name_fn matches, tic_error *err);
+
 /* ---- evalsets.c ------------------------------------------------------------------------------*/
 
 /* Pictures in all the evaluation sets: what tic_world_write_evalsets adds to `done`. */
