@@ -1,0 +1,116 @@
+"""`ticlip run`, `eval` and `train` as commands: exit codes, output, SIGINT, two runs on one folder.
+
+Usage: command.py TICLIP; the small world is in the environment (TIC_TINY_WORLD).
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TICLIP = sys.argv.pop(1)
+WORLD = os.environ["TIC_TINY_WORLD"]
+MODEL = {"embed_dim": 32,
+         "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "head_width": 16,
+                        "patch_size": 8},
+         "text_cfg": {"context_length": 24, "vocab_size": 600, "width": 32, "heads": 2,
+                      "layers": 1}}
+
+
+class Command(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.model = os.path.join(self.folder.name, "model.json")
+        with open(self.model, "w", encoding="utf-8") as file:
+            json.dump(MODEL, file)
+
+    def line(self, out, *more, pairs=448):
+        return [TICLIP, "run", "--data", WORLD, "--out", os.path.join(self.folder.name, out),
+                "--model", self.model, "--batch", "16", "--warmup", "2", "--vocab-size", "600",
+                "--eval-pairs", "20", "--precision", "f32", "--pairs", str(pairs), *more]
+
+    def call(self, line, code=0):
+        done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def weights(self, out, name="sequential/2022"):
+        path = os.path.join(self.folder.name, out, name, "open_clip_model.safetensors")
+        with open(path, "rb") as file:
+            return file.read()
+
+    def test_tables_and_json(self):
+        done = self.call(self.line("a"))
+        for text in ("Sequential", "Cumulative-All", "Oracle", "in-domain", "2022", "results.json"):
+            self.assertIn(text, done.stdout)
+        self.assertNotIn("\033", done.stdout, "colours in a pipe")
+        results = json.loads(self.call(self.line("a", "--json")).stdout)
+        self.assertEqual(results["schema"], 1)
+        self.assertEqual(set(results["methods"]), {"sequential", "cumulative-all", "oracle"})
+        evaluated = json.loads(self.call(
+            [TICLIP, "eval", os.path.join(self.folder.name, "a", "oracle", "2022"), "--data", WORLD,
+             "--eval-pairs", "20", "--json", "--index",
+             os.path.join(self.folder.name, "a", "index.bin")]).stdout)
+        self.assertEqual(evaluated["tasks"]["retrieval"]["per_step"],
+                         results["methods"]["oracle"]["tasks"]["retrieval"]["E"][-1])
+
+    def test_experiment_file_with_flags_over_it(self):
+        path = os.path.join(self.folder.name, "e.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"data": WORLD, "out": os.path.join(self.folder.name, "e"),
+                       "model": self.model, "batch": 16, "warmup": 2, "vocab_size": 600,
+                       "eval_pairs": 20, "precision": "f32", "pairs": 448}, file)
+        done = self.call([TICLIP, "run", path, "--methods", "sequential", "--json"])
+        self.assertEqual(list(json.loads(done.stdout)["methods"]), ["sequential"])
+        self.call(self.line("b", "--methods", "sequential"))
+        self.assertEqual(self.weights("e"), self.weights("b"))
+
+    def test_dry_run_trains_nothing(self):
+        done = self.call(self.line("d", "--dry-run"))
+        self.assertIn("nominal", done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertFalse(os.path.exists(os.path.join(self.folder.name, "d", "ledger.jsonl")))
+
+    def test_usage(self):
+        done = self.call(self.line("u", "--methods", "sequentail"), 2)
+        self.assertIn("sequential", done.stderr)
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1)
+        self.call([TICLIP, "run", "--bacth", "3"], 2)
+
+    def wait_for(self, path):
+        for _ in range(600):
+            if os.path.exists(path):
+                return
+            time.sleep(0.05)
+        self.fail(path + " never came")
+
+    def test_interrupt_exits_6_and_the_same_command_continues(self):
+        line = self.line("i", "--methods", "sequential", pairs=44800)
+        with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                              text=True) as running:
+            self.wait_for(os.path.join(self.folder.name, "i", "sequential", "2016"))
+            other = self.call(line, 5)
+            self.assertEqual(len(other.stderr.strip().splitlines()), 1)
+            running.send_signal(signal.SIGINT)
+            _, text = running.communicate(timeout=60)
+        self.assertEqual(running.returncode, 6, text)
+        self.assertIn("continues", text)
+        self.call(line)
+        self.call(self.line("j", "--methods", "sequential", pairs=44800))
+        self.assertEqual(self.weights("i"), self.weights("j"))
+
+    def test_train_one_step(self):
+        self.call(self.line("t", "--methods", "sequential"))
+        line = self.line("o", pairs=64)
+        line[1] = "train"
+        self.call(line + ["--from", os.path.join(self.folder.name, "t", "sequential", "2016"),
+                          "--step", "2017"])
+        self.assertEqual(self.weights("t", "sequential/2017"), self.weights("o", "sequential/2017"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,363 @@
+/* Whole runs of a tiny model: what they leave, first steps that are shared, stopping and going on,
+ * threads, micro-batches, and what refuses to go on. */
+#include "tests/continual/tiny.h"
+#include <criterion/new/assert.h>
+#include <math.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[TIC_PATH];
+static tic_error err;
+static tic_experiment x, y;
+
+static void open_folder(void) {
+    make_test_folder(folder);
+    tiny_experiment(&x, folder, "x");
+    tiny_experiment(&y, folder, "y");
+}
+static void close_folder(void) {
+    remove_test_folder(folder);
+}
+TestSuite(run, .init = open_folder, .fini = close_folder, .timeout = 120);
+
+static const char WEIGHTS[] = "open_clip_model.safetensors";
+
+/* METHOD/STEP/open_clip_model.safetensors */
+static const char *weights_of(const char *method, const char *step) {
+    static char name[2][128];
+    static int turn;
+    turn ^= 1;
+    snprintf(name[turn], sizeof name[turn], "%s/%s/%s", method, step, WEIGHTS);
+    return name[turn];
+}
+
+static json_t *results_of(const tic_experiment *e) {
+    size_t size;
+    char *text = read_run(e, "results.json", &size);
+    json_t *results = json_loads(text, 0, NULL);
+    tic_free(text);
+    cr_assert(results != NULL);
+    return results;
+}
+
+static double value_of(const json_t *task, int i, int j) {
+    return json_number_value(
+        json_array_get(json_array_get(json_object_get(task, "E"), (size_t)i), (size_t)j));
+}
+
+static void check_task(const json_t *task, int steps) {
+    double e[TINY_STEPS * TINY_STEPS];
+    int64_t pairs[TINY_STEPS];
+    for (int i = 0; i < steps; i++) {
+        pairs[i] =
+            json_integer_value(json_array_get(json_object_get(task, "pairs_per_step"), (size_t)i));
+        cr_assert(pairs[i] >= 2);
+        for (int j = 0; j < steps; j++) {
+            e[i * steps + j] = value_of(task, i, j);
+            cr_assert(e[i * steps + j] >= 0 && e[i * steps + j] <= 1);
+        }
+    }
+    tic_summary s = tic_summarise(e, steps, pairs);
+    cr_assert(json_number_value(json_object_get(task, "in_domain")) == s.in_domain);
+    cr_assert(json_number_value(json_object_get(task, "backward")) == s.backward);
+    cr_assert(json_number_value(json_object_get(task, "forward")) == s.forward);
+    cr_assert(json_number_value(json_object_get(task, "stderr")) > 0);
+}
+
+Test(run, leaves_results_ledger_and_checkpoints) {
+    run_to_its_end(&x, NULL);
+    json_t *results = results_of(&x), *methods = json_object_get(results, "methods"), *method;
+    const char *name;
+    cr_assert(eq(i64, json_integer_value(json_object_get(results, "schema")), 1));
+    cr_assert(eq(sz, json_array_size(json_object_get(results, "steps")), TINY_STEPS));
+    cr_assert(json_is_object(json_object_get(results, "machine")));
+    cr_assert(eq(str,
+                 (char *)json_string_value(
+                     json_object_get(json_object_get(results, "experiment"), "precision")),
+                 "f32"));
+    cr_assert(eq(sz, json_object_size(methods), 3));
+    json_object_foreach(methods, name, method) {
+        const json_t *macs = json_object_get(method, "macs");
+        json_int_t nominal = json_integer_value(json_object_get(macs, "nominal"));
+        json_int_t shares = strcmp(name, "oracle") == 0 ? 28 : 7;
+        cr_assert(eq(i64, json_integer_value(json_object_get(method, "pairs_seen")),
+                     shares * TINY_ITERATIONS * TINY_BATCH));
+        cr_assert(eq(i64, json_integer_value(json_object_get(method, "iterations")),
+                     shares * TINY_ITERATIONS));
+        cr_assert(nominal > 0 && nominal <= json_integer_value(json_object_get(macs, "budget")));
+        cr_assert(json_integer_value(json_object_get(macs, "issued")) >=
+                  json_integer_value(json_object_get(macs, "logical")));
+        cr_assert(json_integer_value(json_object_get(macs, "logical")) > 0);
+        cr_assert(json_object_get(json_object_get(macs, "by_purpose"), "evaluation") != NULL);
+        check_task(json_object_get(json_object_get(method, "tasks"), "retrieval"), TINY_STEPS);
+    }
+    cr_assert(eq(int, events_in(&x, "step_end"), 21));
+    cr_assert(eq(int, events_in(&x, "evaluation"), 21));
+    char path[TIC_PATH + 128];
+    snprintf(path, sizeof path, "%s/oracle/2022/state.safetensors", x.out);
+    cr_assert(!tic_file_exists(path), "moments of a step that is done");
+    json_decref(results);
+
+    /* Done is done. */
+    run_to_its_end(&x, NULL);
+    cr_assert(eq(int, events_in(&x, "step_end"), 21));
+}
+
+Test(run, a_shared_first_step_equals_separate_training) {
+    set(&x, "methods", "sequential,cumulative-all");
+    set(&y, "methods", "cumulative-all");
+    run_to_its_end(&x, NULL);
+    run_to_its_end(&y, NULL);
+    cr_assert(same_file(&x, &x, weights_of("cumulative-all", "2016")));
+    cr_assert(same_file(&x, &y, weights_of("cumulative-all", "2016")));
+    cr_assert(same_file(&x, &y, weights_of("cumulative-all", "2022")));
+    json_t *rx = results_of(&x), *ry = results_of(&y);
+    const json_t *mx = json_object_get(json_object_get(rx, "methods"), "cumulative-all");
+    const json_t *my = json_object_get(json_object_get(ry, "methods"), "cumulative-all");
+    cr_assert(json_equal(json_object_get(mx, "macs"), json_object_get(my, "macs")),
+              "what is shared is charged all the same");
+    cr_assert(json_equal(json_object_get(mx, "tasks"), json_object_get(my, "tasks")));
+    json_decref(rx);
+    json_decref(ry);
+}
+
+/* Stops at every `*user`-th question. */
+static bool stop_now(void *user) {
+    static int asked;
+    return ++asked % *(int *)user == 0;
+}
+
+Test(run, stopped_and_continued_is_the_same_run) {
+    int every = 3;
+    tic_hooks hooks = {.stop = stop_now, .user = &every};
+    int stops = 0;
+    for (tic_status status; (status = tic_run(&x, &hooks, &err)) != TIC_OK; stops++) {
+        cr_assert(eq(int, status, TIC_EINTERRUPTED), "%s", err.text);
+        cr_assert(stops < 200);
+    }
+    cr_assert(stops > 10, "only %d stops", stops);
+    cr_assert(events_in(&x, "continued") > 5);
+    run_to_its_end(&y, NULL);
+    const char *const methods[] = {"sequential", "cumulative-all", "oracle"};
+    for (int m = 0; m < 3; m++)
+        cr_assert(same_file(&x, &y, weights_of(methods[m], "2022")), "%s", methods[m]);
+    json_t *rx = results_of(&x), *ry = results_of(&y);
+    for (int m = 0; m < 3; m++) {
+        json_t *mx = json_object_get(json_object_get(rx, "methods"), methods[m]);
+        json_t *my = json_object_get(json_object_get(ry, "methods"), methods[m]);
+        json_object_del(mx, "seconds");
+        json_object_del(my, "seconds");
+        cr_assert(json_equal(mx, my), "results of %s differ", methods[m]);
+    }
+    json_decref(rx);
+    json_decref(ry);
+}
+
+Test(run, threads_do_not_change_a_bit) {
+    set(&x, "methods", "sequential");
+    set(&y, "methods", "sequential");
+    set(&x, "threads", "1");
+    set(&y, "threads", "3");
+    run_to_its_end(&x, NULL);
+    run_to_its_end(&y, NULL);
+    cr_assert(same_file(&x, &y, weights_of("sequential", "2022")));
+    cr_assert(same_file(&x, &y, "vocab.txt.gz"));
+}
+
+Test(run, const_cosine_goes_on_from_the_trunk) {
+    x.pairs = TINY_STEPS * 10 * TINY_BATCH; /* 10 iterations a step, the last 2 are the branch */
+    set(&x, "methods", "sequential");
+    set(&x, "schedule", "const-cosine");
+    run_to_its_end(&x, NULL);
+    size_t trunk_size, size;
+    char *trunk = read_run(&x, "sequential/2016/trunk/open_clip_model.safetensors", &trunk_size);
+    char *end = read_run(&x, weights_of("sequential", "2016"), &size);
+    cr_assert(trunk_size == size && memcmp(trunk, end, size) != 0);
+    tic_free(trunk);
+    tic_free(end);
+    tic_ledger ledger;
+    char path[TIC_PATH + 128];
+    snprintf(path, sizeof path, "%s/ledger.jsonl", x.out);
+    cr_assert(eq(int, tic_ledger_open(&ledger, path, &err), TIC_OK));
+    const json_t *start = tic_ledger_find(&ledger, "step_start", "sequential", "2017");
+    const char *from = json_string_value(json_object_get(start, "from"));
+    cr_assert(strstr(from, "sequential/2016/trunk") != NULL, "%s", from);
+    tic_ledger_close(&ledger);
+}
+
+/* ---- micro-batches ------------------------------------------------------------------------- */
+
+static double losses[2][TINY_STEPS * TINY_ITERATIONS];
+static int64_t counts[2];
+
+static void take_loss(void *user, const tic_event *event) {
+    int which = *(int *)user;
+    if (event->kind == TIC_EVENT_ITERATION)
+        losses[which][counts[which]++] = event->loss;
+}
+
+static bool never(void *user) {
+    (void)user;
+    return false;
+}
+
+Test(run, micro_batches_give_the_same_losses) {
+    tic_config config;
+    cr_assert(eq(int, tic_config_find(&config, x.model, &err), TIC_OK), "%s", err.text);
+    tic_model_options options = {.batch = TINY_BATCH, .micro_batch = 5, .train = true};
+    set(&x, "methods", "sequential");
+    set(&y, "methods", "sequential");
+    y.memory = (int64_t)tic_model_memory(&config, &options);
+    int which[2] = {0, 1};
+    tic_hooks first = {.event = take_loss, .stop = never, .user = &which[0]};
+    tic_hooks second = {.event = take_loss, .stop = never, .user = &which[1]};
+    run_to_its_end(&x, &first);
+    run_to_its_end(&y, &second);
+    cr_assert(eq(i64, counts[0], TINY_STEPS * TINY_ITERATIONS));
+    cr_assert(eq(i64, counts[1], counts[0]));
+    for (int i = 0; i < counts[0]; i++)
+        /* Gradients within f32 rounding; AdamW may turn that into lr-sized steps where a gradient
+         * is itself rounding, which moves a loss of about ln 16 in the fourth digit at most. */
+        cr_assert(fabs(losses[0][i] - losses[1][i]) <= 1e-3, "iteration %d: %g and %g", i,
+                  losses[0][i], losses[1][i]);
+    json_t *results = results_of(&y);
+    const json_t *method = json_object_get(json_object_get(results, "methods"), "sequential");
+    cr_assert(json_object_get(json_object_get(json_object_get(method, "macs"), "by_purpose"),
+                              "recompute") != NULL,
+              "it did not run in micro-batches");
+    json_decref(results);
+    y.memory = 1000;
+    set(&y, "out", folder);
+    cr_assert(eq(int, tic_run(&y, NULL, &err), TIC_ERESOURCE), "1000 bytes were enough");
+}
+
+/* ---- what refuses -------------------------------------------------------------------------- */
+
+/* A folder with links to all shards of the world but the first `without`, and its other files. */
+static void link_world(char out[TIC_PATH], const char *name, int without) {
+    tic_index *index;
+    snprintf(out, TIC_PATH, "%.900s/%s", folder, name);
+    cr_assert(eq(int, tic_make_folder(out, &err), TIC_OK));
+    cr_assert(eq(int, tic_index_build(&index, tiny_world(), &(tic_index_options){0}, &err), TIC_OK),
+              "%s", err.text);
+    for (int i = without; i < tic_index_shards(index); i++) {
+        char link[TIC_PATH + 64];
+        const char *shard = tic_index_shard(index, i), *base = strrchr(shard, '/');
+        snprintf(link, sizeof link, "%s/%s", out, base != NULL ? base + 1 : shard);
+        cr_assert(symlink(shard, link) == 0);
+    }
+    cr_assert(tic_index_shards(index) > without + 1, "the world has too few shards for this test");
+    tic_index_free(index);
+}
+
+static int stop_soon_count;
+static bool stop_soon(void *user) {
+    (void)user;
+    return ++stop_soon_count >= 2;
+}
+
+Test(run, refuses_other_settings_and_changed_data) {
+    tic_hooks hooks = {.stop = stop_soon};
+    char all[TIC_PATH], fewer[TIC_PATH];
+    link_world(all, "all", 0);
+    set(&x, "data", all);
+    cr_assert(eq(int, tic_run(&x, &hooks, &err), TIC_EINTERRUPTED), "%s", err.text);
+    y = x;
+    set(&y, "lr", "0.002");
+    cr_assert(eq(int, tic_run(&y, NULL, &err), TIC_EINPUT));
+    cr_assert(strstr(err.text, "another lr") != NULL, "%s", err.text);
+    link_world(fewer, "fewer", 1);
+    y = x;
+    set(&y, "data", fewer);
+    cr_assert(eq(int, tic_run(&y, NULL, &err), TIC_EINPUT));
+    cr_assert(strstr(err.text, "changed") != NULL, "%s", err.text);
+    run_to_its_end(&x, NULL);
+}
+
+Test(run, two_runs_on_one_folder) {
+    int ready[2], done[2];
+    char byte;
+    cr_assert(pipe(ready) == 0 && pipe(done) == 0);
+    cr_assert(eq(int, tic_make_folder(x.out, &err), TIC_OK));
+    pid_t child = fork();
+    if (child == 0) {
+        char path[TIC_PATH + 64];
+        int handle;
+        snprintf(path, sizeof path, "%s/lock", x.out);
+        byte = tic_lock(path, &handle, &err) == TIC_OK ? 'y' : 'n';
+        _exit(write(ready[1], &byte, 1) == 1 && read(done[0], &byte, 1) == 1 ? 0 : 1);
+    }
+    cr_assert(read(ready[0], &byte, 1) == 1 && byte == 'y');
+    cr_assert(eq(int, tic_run(&x, NULL, &err), TIC_ERESOURCE), "the folder was not locked");
+    cr_assert(write(done[1], "x", 1) == 1);
+    cr_assert(waitpid(child, NULL, 0) == child);
+    set(&x, "methods", "sequential");
+    run_to_its_end(&x, NULL);
+}
+
+/* ---- eval, train, forecast ----------------------------------------------------------------- */
+
+Test(run, evaluating_a_checkpoint_gives_the_runs_numbers) {
+    char checkpoint[TIC_PATH + 64], *text;
+    run_to_its_end(&x, NULL);
+    json_t *results = results_of(&x), *own, *value;
+    const json_t *method = json_object_get(json_object_get(results, "methods"), "cumulative-all");
+    snprintf(checkpoint, sizeof checkpoint, "%s/cumulative-all/2019", x.out);
+    cr_assert(eq(int, tic_evaluate_checkpoint(&x, checkpoint, NULL, &text, &err), TIC_OK), "%s",
+              err.text);
+    json_t *json = json_loads(text, 0, NULL);
+    const char *task;
+    int compared = 0;
+    json_object_foreach(json_object_get(json, "tasks"), task, own) {
+        const json_t *of_run = json_object_get(json_object_get(method, "tasks"), task);
+        const json_t *row = json_array_get(json_object_get(of_run, "E"), 3); /* 2016 .. 2019 */
+        size_t j;
+        json_array_foreach(json_object_get(own, "per_step"), j, value) {
+            cr_assert(json_equal(value, json_array_get(row, j)), "%s, step %zu", task, j);
+            compared++;
+        }
+        if (json_object_get(own, "value") != NULL)
+            cr_assert(json_equal(json_object_get(own, "value"),
+                                 json_array_get(json_object_get(of_run, "per_step"), 3)),
+                      "%s", task);
+    }
+    cr_assert(compared >= TINY_STEPS);
+    tic_free(text);
+    json_decref(json);
+    json_decref(results);
+}
+
+Test(run, training_one_step_from_a_checkpoint_is_the_runs_step) {
+    char from[TIC_PATH + 64];
+    set(&x, "methods", "sequential");
+    run_to_its_end(&x, NULL);
+    snprintf(from, sizeof from, "%s/sequential/2016", x.out);
+    y.pairs = TINY_ITERATIONS * TINY_BATCH; /* the budget of one step */
+    cr_assert(eq(int, tic_train_one(&y, "sequential", "2017", from, NULL, &err), TIC_OK), "%s",
+              err.text);
+    cr_assert(same_file(&x, &y, weights_of("sequential", "2017")));
+    cr_assert(eq(int, tic_train_one(&y, "sequential", "2030", from, NULL, &err), TIC_EUSAGE));
+    cr_assert(eq(int, tic_train_one(&y, "sequential", "2017", NULL, NULL, &err), TIC_EUSAGE));
+}
+
+Test(run, forecast_counts_what_the_run_does) {
+    tic_forecast f;
+    cr_assert(eq(int, tic_run_forecast(&x, NULL, &f, &err), TIC_OK), "%s", err.text);
+    cr_assert(eq(int, f.steps, TINY_STEPS));
+    cr_assert(eq(int, f.methods, 3));
+    cr_assert(eq(i64, f.iterations_total, (7 + 7 + 28) * TINY_ITERATIONS));
+    cr_assert(f.seconds > 0 && f.gmacs > 0 && f.mean_tokens > 2 && f.memory > 0);
+    run_to_its_end(&x, NULL);
+    json_t *results = results_of(&x), *method;
+    const char *name;
+    double logical = 0, nominal = 0;
+    json_object_foreach(json_object_get(results, "methods"), name, method) {
+        const json_t *macs = json_object_get(method, "macs");
+        logical += json_number_value(json_object_get(macs, "logical"));
+        nominal += json_number_value(json_object_get(macs, "nominal"));
+    }
+    cr_assert(nominal == f.nominal_total, "%g and %g", nominal, f.nominal_total);
+    /* At the mean length instead of every caption's own, and a sample of the captions. */
+    cr_assert(fabs(logical / f.logical_total - 1) <= 0.1, "%g and %g", logical, f.logical_total);
+    json_decref(results);
+}
