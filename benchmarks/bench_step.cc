@@ -17,7 +17,6 @@ extern "C" {
 #include <fstream>
 #include <memory>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -73,12 +72,14 @@ Batch MakeBatch(const tic_config &config, int64_t n, bool web) {
     return batch;
 }
 
-// Resident memory of the process, bytes.
-double ResidentBytes() {
-    std::ifstream file("/proc/self/statm");
-    double pages = 0, resident = 0;
-    file >> pages >> resident;
-    return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+// Resident memory of the process, KiB. Not from statm, whose counts lag by dozens of pages.
+double ResidentKib() {
+    std::ifstream file("/proc/self/smaps_rollup");
+    double kib = 0;
+    for (std::string word; file >> word;)
+        if (word == "Rss:")
+            file >> kib;
+    return kib;
 }
 
 using Ctx = std::unique_ptr<tic_ctx, decltype(&tic_ctx_free)>;
@@ -128,7 +129,7 @@ void Run(benchmark::State &state, const Case &which, tic_dtype precision, bool w
         return state.SkipWithError(err.text);
 
     tic_counters before, after;
-    const double resident = ResidentBytes();
+    const double resident = ResidentKib();
     tic_ctx_counters(setup.ctx.get(), &before);
     for (auto _ : state) {
         if (Step(setup.model.get(), &batch.view, step++, &err) != TIC_OK)
@@ -146,7 +147,7 @@ void Run(benchmark::State &state, const Case &which, tic_dtype precision, bool w
         Counter(static_cast<double>(to.logical - from.logical) * 1e-9, Counter::kIsRate);
     state.counters["tokens/caption"] =
         static_cast<double>(batch.view.tokens) / static_cast<double>(batch.view.n);
-    state.counters["growth_KiB"] = (ResidentBytes() - resident) / 1024;
+    state.counters["growth_KiB"] = ResidentKib() - resident;
 }
 
 void Register() {

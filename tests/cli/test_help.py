@@ -28,7 +28,8 @@ class Help(harness.Case):
             with self.subTest(verb=verb):
                 text = self.succeed(*verb, "--help")
                 self.assertTrue(text.startswith("usage: ticlip " + " ".join(verb)), text)
-                flags = re.findall(r"^  --([a-z0-9-]+)(?: [^\s]+)?\s", text, re.MULTILINE)
+                rows = text.split("\nflags:\n")[1]
+                flags = re.findall(r"^  --([a-z0-9-]+)(?: [^\s]+)?\s", rows, re.MULTILINE)
                 self.assertEqual(len(flags), len(set(flags)), "a flag is listed twice")
                 self.assertTrue({"json", "help"} <= set(flags))
                 for line in text.splitlines():
