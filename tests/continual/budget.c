@@ -2,7 +2,6 @@
  */
 #include "continual/continual.h"
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <string.h>
 
 static tic_error err;
@@ -10,7 +9,7 @@ static tic_config config;
 static tic_experiment x;
 
 static void setup(void) {
-    cr_assert(eq(int, tic_config_find(&config, "ViT-B-16", &err), TIC_OK), "%s", err.text);
+    cr_assert_eq(tic_config_find(&config, "ViT-B-16", &err), TIC_OK, "%s", err.text);
     tic_experiment_defaults(&x);
     x.batch = 7;
 }
@@ -19,9 +18,9 @@ TestSuite(budget, .init = setup);
 static tic_step_budget budget_of(const char *name, int steps, int step) {
     const tic_method *method;
     tic_step_budget b;
-    cr_assert(eq(int, tic_method_find(&method, name, &err), TIC_OK));
-    cr_assert(eq(int, tic_budget_step(&x, &config, method, steps, step, &b, &err), TIC_OK), "%s",
-              err.text);
+    cr_assert_eq(tic_method_find(&method, name, &err), TIC_OK);
+    cr_assert_eq(tic_budget_step(&x, &config, method, steps, step, &b, &err), TIC_OK, "%s",
+                 err.text);
     return b;
 }
 
@@ -35,10 +34,10 @@ Test(budget, the_last_iterations_edge) {
     for (int64_t off = -1; off <= 1; off++) {
         macs((double)(5 * (3 * batch) + (uint64_t)off * 5)); /* a share is 3 batches + off */
         tic_step_budget b = budget_of("sequential", 5, 2);
-        cr_assert(eq(u64, b.macs, 3 * batch + (uint64_t)off));
-        cr_assert(eq(i64, b.iterations, off < 0 ? 2 : 3));
-        cr_assert(eq(u64, b.spent + b.left, b.macs));
-        cr_assert(eq(u64, b.spent, (uint64_t)b.iterations * batch));
+        cr_assert_eq(b.macs, 3 * batch + (uint64_t)off);
+        cr_assert_eq(b.iterations, off < 0 ? 2 : 3);
+        cr_assert_eq(b.spent + b.left, b.macs);
+        cr_assert_eq(b.spent, (uint64_t)b.iterations * batch);
         cr_assert(b.left < batch);
     }
 }
@@ -61,9 +60,9 @@ Test(budget, never_passes_and_never_wastes_a_batch) {
 Test(budget, oracle_gets_a_share_more_every_step) {
     macs(1e15);
     uint64_t share = budget_of("sequential", 7, 0).macs;
-    cr_assert(eq(u64, share, 1000000000000000 / 7));
+    cr_assert_eq(share, 1000000000000000 / 7);
     for (int step = 0; step < 7; step++)
-        cr_assert(eq(u64, budget_of("oracle", 7, step).macs, share * (uint64_t)(step + 1)));
+        cr_assert_eq(budget_of("oracle", 7, step).macs, share * (uint64_t)(step + 1));
 }
 
 Test(budget, pairs_are_the_same_currency) {
@@ -72,8 +71,8 @@ Test(budget, pairs_are_the_same_currency) {
     tic_step_budget a = budget_of("sequential", 7, 3);
     macs(77000.0 * (double)tic_nominal_train(&config));
     tic_step_budget b = budget_of("sequential", 7, 3);
-    cr_assert(eq(u64, a.macs, b.macs));
-    cr_assert(eq(i64, a.iterations, 11000 / 7));
+    cr_assert_eq(a.macs, b.macs);
+    cr_assert_eq(a.iterations, 11000 / 7);
 }
 
 Test(budget, refusals) {
@@ -81,9 +80,9 @@ Test(budget, refusals) {
     const tic_method *method = tic_method_get(0);
     x.pairs = 7 * 5 - 1;
     x.macs = 0;
-    cr_assert(eq(int, tic_budget_step(&x, &config, method, 5, 0, &b, &err), TIC_EUSAGE));
+    cr_assert_eq(tic_budget_step(&x, &config, method, 5, 0, &b, &err), TIC_EUSAGE);
     cr_assert(strstr(err.text, "one batch") != NULL, "%s", err.text);
     x.pairs = INT64_MAX / 1000;
-    cr_assert(eq(int, tic_budget_step(&x, &config, method, 5, 0, &b, &err), TIC_EUSAGE));
+    cr_assert_eq(tic_budget_step(&x, &config, method, 5, 0, &b, &err), TIC_EUSAGE);
     cr_assert(strstr(err.text, "2^63") != NULL, "%s", err.text);
 }

@@ -2,7 +2,6 @@
  * line; which settings may change between the parts of a run. */
 #include "tests/continual/folder.h"
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <string.h>
 
 static char folder[TIC_PATH], path[TIC_PATH];
@@ -19,7 +18,7 @@ static void close_folder(void) {
 TestSuite(experiment, .init = open_folder, .fini = close_folder);
 
 static void write_text(const char *text) {
-    cr_assert(eq(int, tic_file_write(path, text, strlen(text), &err), TIC_OK), "%s", err.text);
+    cr_assert_eq(tic_file_write(path, text, strlen(text), &err), TIC_OK, "%s", err.text);
 }
 
 Test(experiment, round_trip) {
@@ -37,13 +36,13 @@ Test(experiment, round_trip) {
                                       {"schedule", "const-cosine"},
                                       {"memory", "3Gi"}};
     for (size_t i = 0; i < sizeof changed / sizeof changed[0]; i++)
-        cr_assert(eq(int, tic_experiment_set(&a, changed[i][0], changed[i][1], &err), TIC_OK), "%s",
-                  err.text);
-    cr_assert(eq(int, tic_experiment_json(&a, &text, &err), TIC_OK));
+        cr_assert_eq(tic_experiment_set(&a, changed[i][0], changed[i][1], &err), TIC_OK, "%s",
+                     err.text);
+    cr_assert_eq(tic_experiment_json(&a, &text, &err), TIC_OK);
     write_text(text);
     tic_free(text);
     tic_experiment_defaults(&b);
-    cr_assert(eq(int, tic_experiment_read(&b, path, &err), TIC_OK), "%s", err.text);
+    cr_assert_eq(tic_experiment_read(&b, path, &err), TIC_OK, "%s", err.text);
     cr_assert(memcmp(&a, &b, sizeof a) == 0, "not what was written");
 }
 
@@ -52,7 +51,7 @@ static void refused(const char *text, const char *says) {
     tic_experiment_defaults(&x);
     before = x;
     write_text(text);
-    cr_assert(eq(int, tic_experiment_read(&x, path, &err), TIC_EINPUT), "%s was taken", text);
+    cr_assert_eq(tic_experiment_read(&x, path, &err), TIC_EINPUT, "%s was taken", text);
     cr_assert(strstr(err.text, says) != NULL, "\"%s\" does not say \"%s\"", err.text, says);
     cr_assert(memcmp(&before, &x, sizeof x) == 0, "%s changed something", text);
 }
@@ -97,17 +96,17 @@ Test(experiment, what_may_change_between_parts_of_a_run) {
 Test(experiment, check) {
     tic_experiment x;
     tic_experiment_defaults(&x);
-    cr_assert(eq(int, tic_experiment_check(&x, &err), TIC_EUSAGE));
+    cr_assert_eq(tic_experiment_check(&x, &err), TIC_EUSAGE);
     cr_assert(strstr(err.text, "data") != NULL);
     strcpy(x.data, "d");
-    cr_assert(eq(int, tic_experiment_check(&x, &err), TIC_EUSAGE));
+    cr_assert_eq(tic_experiment_check(&x, &err), TIC_EUSAGE);
     cr_assert(strstr(err.text, "out") != NULL);
     strcpy(x.out, "o");
-    cr_assert(eq(int, tic_experiment_check(&x, &err), TIC_OK));
+    cr_assert_eq(tic_experiment_check(&x, &err), TIC_OK);
     x.pairs = 0;
-    cr_assert(eq(int, tic_experiment_check(&x, &err), TIC_EUSAGE));
+    cr_assert_eq(tic_experiment_check(&x, &err), TIC_EUSAGE);
     x.pairs = 1;
     strcpy(x.methods, "sequential,orcale");
-    cr_assert(eq(int, tic_experiment_check(&x, &err), TIC_EUSAGE));
+    cr_assert_eq(tic_experiment_check(&x, &err), TIC_EUSAGE);
     cr_assert(strstr(err.text, "oracle") != NULL, "%s", err.text);
 }

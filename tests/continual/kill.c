@@ -1,7 +1,6 @@
 /* SIGKILL at random moments, while saving too: the same call continues, and the final weights are
  * those of a run that nobody disturbed, bit for bit. */
 #include "tests/continual/tiny.h"
-#include <criterion/new/assert.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>

@@ -2,7 +2,6 @@
 #include "continual/room.h"
 #include "tests/continual/folder.h"
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <string.h>
 
 static char folder[TIC_PATH], path[TIC_PATH];
@@ -19,12 +18,12 @@ TestSuite(ledger, .init = open_folder, .fini = close_folder);
 
 static void add(tic_ledger *ledger, const char *event, const char *method, const char *step) {
     json_t *json = json_pack("{s:s, s:s, s:s}", "event", event, "method", method, "step", step);
-    cr_assert(eq(int, tic_ledger_add(ledger, json, &err), TIC_OK), "%s", err.text);
+    cr_assert_eq(tic_ledger_add(ledger, json, &err), TIC_OK, "%s", err.text);
 }
 
 static void write_four(void) {
     tic_ledger ledger;
-    cr_assert(eq(int, tic_ledger_open(&ledger, path, &err), TIC_OK), "%s", err.text);
+    cr_assert_eq(tic_ledger_open(&ledger, path, &err), TIC_OK, "%s", err.text);
     add(&ledger, "begin", "", "");
     add(&ledger, "step_end", "a", "2016");
     add(&ledger, "step_end", "b", "2016");
@@ -34,13 +33,13 @@ static void write_four(void) {
 
 static char *text_of(size_t *size) {
     char *text;
-    cr_assert(eq(int, tic_file_read(path, 1 << 20, &text, size, &err), TIC_OK));
+    cr_assert_eq(tic_file_read(path, 1 << 20, &text, size, &err), TIC_OK);
     return text;
 }
 
 static size_t events_now(void) {
     tic_ledger ledger;
-    cr_assert(eq(int, tic_ledger_open(&ledger, path, &err), TIC_OK), "%s", err.text);
+    cr_assert_eq(tic_ledger_open(&ledger, path, &err), TIC_OK, "%s", err.text);
     size_t count = json_array_size(ledger.events);
     tic_ledger_close(&ledger);
     return count;
@@ -49,15 +48,15 @@ static size_t events_now(void) {
 Test(ledger, goes_on_where_it_was) {
     tic_ledger ledger;
     write_four();
-    cr_assert(eq(int, tic_ledger_open(&ledger, path, &err), TIC_OK), "%s", err.text);
-    cr_assert(eq(sz, json_array_size(ledger.events), 4));
+    cr_assert_eq(tic_ledger_open(&ledger, path, &err), TIC_OK, "%s", err.text);
+    cr_assert_eq(json_array_size(ledger.events), 4);
     add(&ledger, "more", "a", "2018");
     cr_assert(tic_ledger_find(&ledger, "step_end", "a", "2017") == NULL);
     const json_t *found = tic_ledger_find(&ledger, "step_end", NULL, NULL);
-    cr_assert(eq(str, (char *)json_string_value(json_object_get(found, "step")), "2017"));
-    cr_assert(eq(i64, json_integer_value(json_object_get(found, "seq")), 3));
+    cr_assert_str_eq(json_string_value(json_object_get(found, "step")), "2017");
+    cr_assert_eq(json_integer_value(json_object_get(found, "seq")), 3);
     tic_ledger_close(&ledger);
-    cr_assert(eq(sz, events_now(), 5));
+    cr_assert_eq(events_now(), 5);
 }
 
 Test(ledger, a_torn_last_line_does_not_count_and_is_cut_off) {
@@ -68,21 +67,21 @@ Test(ledger, a_torn_last_line_does_not_count_and_is_cut_off) {
     while (text[last - 1] != '\n')
         last--; /* where the last line begins */
     for (size_t cut = last; cut < size; cut += 7) {
-        cr_assert(eq(int, tic_file_write(path, text, cut, &err), TIC_OK));
-        cr_assert(eq(sz, events_now(), 3), "cut at %zu", cut);
+        cr_assert_eq(tic_file_write(path, text, cut, &err), TIC_OK);
+        cr_assert_eq(events_now(), 3, "cut at %zu", cut);
         tic_ledger ledger;
-        cr_assert(eq(int, tic_ledger_open(&ledger, path, &err), TIC_OK));
+        cr_assert_eq(tic_ledger_open(&ledger, path, &err), TIC_OK);
         add(&ledger, "after", "the", "crash");
         tic_ledger_close(&ledger);
-        cr_assert(eq(sz, events_now(), 4), "cut at %zu", cut);
+        cr_assert_eq(events_now(), 4, "cut at %zu", cut);
     }
     tic_free(text);
 }
 
 static void broken(const char *text, size_t size, const char *where) {
     tic_ledger ledger;
-    cr_assert(eq(int, tic_file_write(path, text, size, &err), TIC_OK));
-    cr_assert(eq(int, tic_ledger_open(&ledger, path, &err), TIC_EVERIFY), "not noticed");
+    cr_assert_eq(tic_file_write(path, text, size, &err), TIC_OK);
+    cr_assert_eq(tic_ledger_open(&ledger, path, &err), TIC_EVERIFY, "not noticed");
     cr_assert(strstr(err.text, where) != NULL, "\"%s\" does not say \"%s\"", err.text, where);
 }
 
@@ -91,7 +90,7 @@ Test(ledger, changed_dropped_and_swapped_lines) {
     write_four();
     char *text = text_of(&size), *line2 = strchr(text, '\n') + 1, *line3 = strchr(line2, '\n') + 1;
     char *copy;
-    cr_assert(eq(int, tic_alloc(&copy, size + 1, 1, &err), TIC_OK));
+    cr_assert_eq(tic_alloc(&copy, size + 1, 1, &err), TIC_OK);
 
     memcpy(copy, text, size);
     char *a = strstr(copy, "\"a\"");

@@ -1,15 +1,13 @@
 /* Recall by hand: hits, ties, NaN, several positives, and more queries than a strip holds. */
 #include "continual/room.h"
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <math.h>
 
 static tic_ctx *ctx;
 static tic_error err;
 
 static void open_context(void) {
-    cr_assert(eq(int, tic_ctx_new(&ctx, &(tic_ctx_options){.threads = 2}, &err), TIC_OK), "%s",
-              err.text);
+    cr_assert_eq(tic_ctx_new(&ctx, &(tic_ctx_options){.threads = 2}, &err), TIC_OK, "%s", err.text);
 }
 static void close_context(void) {
     tic_ctx_free(ctx);
@@ -18,7 +16,7 @@ TestSuite(recall, .init = open_context, .fini = close_context);
 
 static tic_recall recall_of(const float *image, const float *text, int64_t n, int64_t d, int k) {
     tic_recall r;
-    cr_assert(eq(int, tic_recall_at(ctx, image, text, n, d, k, &r, &err), TIC_OK), "%s", err.text);
+    cr_assert_eq(tic_recall_at(ctx, image, text, n, d, k, &r, &err), TIC_OK, "%s", err.text);
     return r;
 }
 
@@ -54,8 +52,8 @@ Test(recall, nan_never_hits) {
 Test(recall, refusals) {
     const float x[1] = {1};
     tic_recall r;
-    cr_assert(eq(int, tic_recall_at(ctx, x, x, 0, 1, 1, &r, &err), TIC_EUSAGE));
-    cr_assert(eq(int, tic_recall_at(ctx, x, x, 1, 1, 0, &r, &err), TIC_EUSAGE));
+    cr_assert_eq(tic_recall_at(ctx, x, x, 0, 1, 1, &r, &err), TIC_EUSAGE);
+    cr_assert_eq(tic_recall_at(ctx, x, x, 1, 1, 0, &r, &err), TIC_EUSAGE);
 }
 
 /* More rows than a strip, whole numbers so that every score is exact, against a loop. */
@@ -100,14 +98,12 @@ Test(recall, several_positives_and_none) {
     int64_t hits;
     /* Query 0: best positive 0.9 (candidate 2) against 0.5. Query 1: 0.5 against 0.9 (candidate 0).
      * Query 2 has no positive. */
-    cr_assert(
-        eq(int,
-           tic_recall_hits(ctx, query, of_query, 3, candidate, of_candidate, 3, 2, 1, &hits, &err),
-           TIC_OK));
-    cr_assert(eq(i64, hits, 1));
-    cr_assert(
-        eq(int,
-           tic_recall_hits(ctx, query, of_query, 3, candidate, of_candidate, 3, 2, 2, &hits, &err),
-           TIC_OK));
-    cr_assert(eq(i64, hits, 2));
+    cr_assert_eq(
+        tic_recall_hits(ctx, query, of_query, 3, candidate, of_candidate, 3, 2, 1, &hits, &err),
+        TIC_OK);
+    cr_assert_eq(hits, 1);
+    cr_assert_eq(
+        tic_recall_hits(ctx, query, of_query, 3, candidate, of_candidate, 3, 2, 2, &hits, &err),
+        TIC_OK);
+    cr_assert_eq(hits, 2);
 }

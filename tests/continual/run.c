@@ -1,7 +1,6 @@
 /* Whole runs of a tiny model: what they leave, first steps that are shared, stopping and going on,
  * threads, micro-batches, and what refuses to go on. */
 #include "tests/continual/tiny.h"
-#include <criterion/new/assert.h>
 #include <math.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,22 +67,21 @@ Test(run, leaves_results_ledger_and_checkpoints) {
     run_to_its_end(&x, NULL);
     json_t *results = results_of(&x), *methods = json_object_get(results, "methods"), *method;
     const char *name;
-    cr_assert(eq(i64, json_integer_value(json_object_get(results, "schema")), 1));
-    cr_assert(eq(sz, json_array_size(json_object_get(results, "steps")), TINY_STEPS));
+    cr_assert_eq(json_integer_value(json_object_get(results, "schema")), 1);
+    cr_assert_eq(json_array_size(json_object_get(results, "steps")), TINY_STEPS);
     cr_assert(json_is_object(json_object_get(results, "machine")));
-    cr_assert(eq(str,
-                 (char *)json_string_value(
-                     json_object_get(json_object_get(results, "experiment"), "precision")),
-                 "f32"));
-    cr_assert(eq(sz, json_object_size(methods), 3));
+    cr_assert_str_eq(
+        json_string_value(json_object_get(json_object_get(results, "experiment"), "precision")),
+        "f32");
+    cr_assert_eq(json_object_size(methods), 3);
     json_object_foreach(methods, name, method) {
         const json_t *macs = json_object_get(method, "macs");
         json_int_t nominal = json_integer_value(json_object_get(macs, "nominal"));
         json_int_t shares = strcmp(name, "oracle") == 0 ? 28 : 7;
-        cr_assert(eq(i64, json_integer_value(json_object_get(method, "pairs_seen")),
-                     shares * TINY_ITERATIONS * TINY_BATCH));
-        cr_assert(eq(i64, json_integer_value(json_object_get(method, "iterations")),
-                     shares * TINY_ITERATIONS));
+        cr_assert_eq(json_integer_value(json_object_get(method, "pairs_seen")),
+                     shares * TINY_ITERATIONS * TINY_BATCH);
+        cr_assert_eq(json_integer_value(json_object_get(method, "iterations")),
+                     shares * TINY_ITERATIONS);
         cr_assert(nominal > 0 && nominal <= json_integer_value(json_object_get(macs, "budget")));
         cr_assert(json_integer_value(json_object_get(macs, "issued")) >=
                   json_integer_value(json_object_get(macs, "logical")));
@@ -91,8 +89,8 @@ Test(run, leaves_results_ledger_and_checkpoints) {
         cr_assert(json_object_get(json_object_get(macs, "by_purpose"), "evaluation") != NULL);
         check_task(json_object_get(json_object_get(method, "tasks"), "retrieval"), TINY_STEPS);
     }
-    cr_assert(eq(int, events_in(&x, "step_end"), 21));
-    cr_assert(eq(int, events_in(&x, "evaluation"), 21));
+    cr_assert_eq(events_in(&x, "step_end"), 21);
+    cr_assert_eq(events_in(&x, "evaluation"), 21);
     char path[TIC_PATH + 128];
     snprintf(path, sizeof path, "%s/oracle/2022/state.safetensors", x.out);
     cr_assert(!tic_file_exists(path), "moments of a step that is done");
@@ -100,7 +98,7 @@ Test(run, leaves_results_ledger_and_checkpoints) {
 
     /* Done is done. */
     run_to_its_end(&x, NULL);
-    cr_assert(eq(int, events_in(&x, "step_end"), 21));
+    cr_assert_eq(events_in(&x, "step_end"), 21);
 }
 
 Test(run, a_shared_first_step_equals_separate_training) {
@@ -132,7 +130,7 @@ Test(run, stopped_and_continued_is_the_same_run) {
     tic_hooks hooks = {.stop = stop_now, .user = &every};
     int stops = 0;
     for (tic_status status; (status = tic_run(&x, &hooks, &err)) != TIC_OK; stops++) {
-        cr_assert(eq(int, status, TIC_EINTERRUPTED), "%s", err.text);
+        cr_assert_eq(status, TIC_EINTERRUPTED, "%s", err.text);
         cr_assert(stops < 200);
     }
     cr_assert(stops > 10, "only %d stops", stops);
@@ -178,7 +176,7 @@ Test(run, const_cosine_goes_on_from_the_trunk) {
     tic_ledger ledger;
     char path[TIC_PATH + 128];
     snprintf(path, sizeof path, "%s/ledger.jsonl", x.out);
-    cr_assert(eq(int, tic_ledger_open(&ledger, path, &err), TIC_OK));
+    cr_assert_eq(tic_ledger_open(&ledger, path, &err), TIC_OK);
     const json_t *start = tic_ledger_find(&ledger, "step_start", "sequential", "2017");
     const char *from = json_string_value(json_object_get(start, "from"));
     cr_assert(strstr(from, "sequential/2016/trunk") != NULL, "%s", from);
@@ -203,7 +201,7 @@ static bool never(void *user) {
 
 Test(run, micro_batches_give_the_same_losses) {
     tic_config config;
-    cr_assert(eq(int, tic_config_find(&config, x.model, &err), TIC_OK), "%s", err.text);
+    cr_assert_eq(tic_config_find(&config, x.model, &err), TIC_OK, "%s", err.text);
     tic_model_options options = {.batch = TINY_BATCH, .micro_batch = 5, .train = true};
     set(&x, "methods", "sequential");
     set(&y, "methods", "sequential");
@@ -213,8 +211,8 @@ Test(run, micro_batches_give_the_same_losses) {
     tic_hooks second = {.event = take_loss, .stop = never, .user = &which[1]};
     run_to_its_end(&x, &first);
     run_to_its_end(&y, &second);
-    cr_assert(eq(i64, counts[0], TINY_STEPS * TINY_ITERATIONS));
-    cr_assert(eq(i64, counts[1], counts[0]));
+    cr_assert_eq(counts[0], TINY_STEPS * TINY_ITERATIONS);
+    cr_assert_eq(counts[1], counts[0]);
     for (int i = 0; i < counts[0]; i++)
         /* Gradients within f32 rounding; AdamW may turn that into lr-sized steps where a gradient
          * is itself rounding, which moves a loss of about ln 16 in the fourth digit at most. */
@@ -228,7 +226,7 @@ Test(run, micro_batches_give_the_same_losses) {
     json_decref(results);
     y.memory = 1000;
     set(&y, "out", folder);
-    cr_assert(eq(int, tic_run(&y, NULL, &err), TIC_ERESOURCE), "1000 bytes were enough");
+    cr_assert_eq(tic_run(&y, NULL, &err), TIC_ERESOURCE, "1000 bytes were enough");
 }
 
 /* ---- what refuses -------------------------------------------------------------------------- */
@@ -237,9 +235,9 @@ Test(run, micro_batches_give_the_same_losses) {
 static void link_world(char out[TIC_PATH], const char *name, int without) {
     tic_index *index;
     snprintf(out, TIC_PATH, "%.900s/%s", folder, name);
-    cr_assert(eq(int, tic_make_folder(out, &err), TIC_OK));
-    cr_assert(eq(int, tic_index_build(&index, tiny_world(), &(tic_index_options){0}, &err), TIC_OK),
-              "%s", err.text);
+    cr_assert_eq(tic_make_folder(out, &err), TIC_OK);
+    cr_assert_eq(tic_index_build(&index, tiny_world(), &(tic_index_options){0}, &err), TIC_OK, "%s",
+                 err.text);
     for (int i = without; i < tic_index_shards(index); i++) {
         char link[TIC_PATH + 64];
         const char *shard = tic_index_shard(index, i), *base = strrchr(shard, '/');
@@ -261,15 +259,15 @@ Test(run, refuses_other_settings_and_changed_data) {
     char all[TIC_PATH], fewer[TIC_PATH];
     link_world(all, "all", 0);
     set(&x, "data", all);
-    cr_assert(eq(int, tic_run(&x, &hooks, &err), TIC_EINTERRUPTED), "%s", err.text);
+    cr_assert_eq(tic_run(&x, &hooks, &err), TIC_EINTERRUPTED, "%s", err.text);
     y = x;
     set(&y, "lr", "0.002");
-    cr_assert(eq(int, tic_run(&y, NULL, &err), TIC_EINPUT));
+    cr_assert_eq(tic_run(&y, NULL, &err), TIC_EINPUT);
     cr_assert(strstr(err.text, "another lr") != NULL, "%s", err.text);
     link_world(fewer, "fewer", 1);
     y = x;
     set(&y, "data", fewer);
-    cr_assert(eq(int, tic_run(&y, NULL, &err), TIC_EINPUT));
+    cr_assert_eq(tic_run(&y, NULL, &err), TIC_EINPUT);
     cr_assert(strstr(err.text, "changed") != NULL, "%s", err.text);
     run_to_its_end(&x, NULL);
 }
@@ -278,7 +276,7 @@ Test(run, two_runs_on_one_folder) {
     int ready[2], done[2];
     char byte;
     cr_assert(pipe(ready) == 0 && pipe(done) == 0);
-    cr_assert(eq(int, tic_make_folder(x.out, &err), TIC_OK));
+    cr_assert_eq(tic_make_folder(x.out, &err), TIC_OK);
     pid_t child = fork();
     if (child == 0) {
         char path[TIC_PATH + 64];
@@ -288,7 +286,7 @@ Test(run, two_runs_on_one_folder) {
         _exit(write(ready[1], &byte, 1) == 1 && read(done[0], &byte, 1) == 1 ? 0 : 1);
     }
     cr_assert(read(ready[0], &byte, 1) == 1 && byte == 'y');
-    cr_assert(eq(int, tic_run(&x, NULL, &err), TIC_ERESOURCE), "the folder was not locked");
+    cr_assert_eq(tic_run(&x, NULL, &err), TIC_ERESOURCE, "the folder was not locked");
     cr_assert(write(done[1], "x", 1) == 1);
     cr_assert(waitpid(child, NULL, 0) == child);
     set(&x, "methods", "sequential");
@@ -303,8 +301,8 @@ Test(run, evaluating_a_checkpoint_gives_the_runs_numbers) {
     json_t *results = results_of(&x), *own, *value;
     const json_t *method = json_object_get(json_object_get(results, "methods"), "cumulative-all");
     snprintf(checkpoint, sizeof checkpoint, "%s/cumulative-all/2019", x.out);
-    cr_assert(eq(int, tic_evaluate_checkpoint(&x, checkpoint, NULL, &text, &err), TIC_OK), "%s",
-              err.text);
+    cr_assert_eq(tic_evaluate_checkpoint(&x, checkpoint, NULL, &text, &err), TIC_OK, "%s",
+                 err.text);
     json_t *json = json_loads(text, 0, NULL);
     const char *task;
     int compared = 0;
@@ -333,19 +331,18 @@ Test(run, training_one_step_from_a_checkpoint_is_the_runs_step) {
     run_to_its_end(&x, NULL);
     snprintf(from, sizeof from, "%s/sequential/2016", x.out);
     y.pairs = TINY_ITERATIONS * TINY_BATCH; /* the budget of one step */
-    cr_assert(eq(int, tic_train_one(&y, "sequential", "2017", from, NULL, &err), TIC_OK), "%s",
-              err.text);
+    cr_assert_eq(tic_train_one(&y, "sequential", "2017", from, NULL, &err), TIC_OK, "%s", err.text);
     cr_assert(same_file(&x, &y, weights_of("sequential", "2017")));
-    cr_assert(eq(int, tic_train_one(&y, "sequential", "2030", from, NULL, &err), TIC_EUSAGE));
-    cr_assert(eq(int, tic_train_one(&y, "sequential", "2017", NULL, NULL, &err), TIC_EUSAGE));
+    cr_assert_eq(tic_train_one(&y, "sequential", "2030", from, NULL, &err), TIC_EUSAGE);
+    cr_assert_eq(tic_train_one(&y, "sequential", "2017", NULL, NULL, &err), TIC_EUSAGE);
 }
 
 Test(run, forecast_counts_what_the_run_does) {
     tic_forecast f;
-    cr_assert(eq(int, tic_run_forecast(&x, NULL, &f, &err), TIC_OK), "%s", err.text);
-    cr_assert(eq(int, f.steps, TINY_STEPS));
-    cr_assert(eq(int, f.methods, 3));
-    cr_assert(eq(i64, f.iterations_total, (7 + 7 + 28) * TINY_ITERATIONS));
+    cr_assert_eq(tic_run_forecast(&x, NULL, &f, &err), TIC_OK, "%s", err.text);
+    cr_assert_eq(f.steps, TINY_STEPS);
+    cr_assert_eq(f.methods, 3);
+    cr_assert_eq(f.iterations_total, (7 + 7 + 28) * TINY_ITERATIONS);
     cr_assert(f.seconds > 0 && f.gmacs > 0 && f.mean_tokens > 2 && f.memory > 0);
     run_to_its_end(&x, NULL);
     json_t *results = results_of(&x), *method;

@@ -1,7 +1,6 @@
 /* Learning rates at every iteration against the formulas written out. */
 #include "continual/continual.h"
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <math.h>
 
 static const double PI = 3.14159265358979323846;
@@ -42,8 +41,8 @@ Test(schedule, warmup_of_all_iterations_or_more) {
 
 Test(schedule, const_cosine) {
     const int64_t warmup = 10, total = 103, branch = 103 - 20;
-    cr_assert(eq(i64, tic_branch_at(TIC_CONST_COSINE, total), branch));
-    cr_assert(eq(i64, tic_branch_at(TIC_COSINE, total), total));
+    cr_assert_eq(tic_branch_at(TIC_CONST_COSINE, total), branch);
+    cr_assert_eq(tic_branch_at(TIC_COSINE, total), total);
     for (int64_t s = 0; s < total; s++) {
         double want = s < warmup   ? 2.0 * (double)(s + 1) / 10
                       : s < branch ? 2.0

@@ -1,7 +1,6 @@
 /* The table of settings: every type, ranges, nearest names, and the two ways to give the budget. */
 #include "continual/continual.h"
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <string.h>
 
 static tic_experiment x;
@@ -15,13 +14,13 @@ TestSuite(settings, .init = fresh);
 
 static void refused(const char *name, const char *value, const char *says) {
     tic_experiment before = x;
-    cr_assert(eq(int, tic_experiment_set(&x, name, value, &err), TIC_EUSAGE), "%s=%s", name, value);
+    cr_assert_eq(tic_experiment_set(&x, name, value, &err), TIC_EUSAGE, "%s=%s", name, value);
     cr_assert(strstr(err.text, says) != NULL, "\"%s\" does not say \"%s\"", err.text, says);
     cr_assert(memcmp(&before, &x, sizeof x) == 0, "%s=%s changed something", name, value);
 }
 
 static void taken(const char *name, const char *value) {
-    cr_assert(eq(int, tic_experiment_set(&x, name, value, &err), TIC_OK), "%s", err.text);
+    cr_assert_eq(tic_experiment_set(&x, name, value, &err), TIC_OK, "%s", err.text);
 }
 
 Test(settings, every_row_lies_in_the_struct_and_has_help) {
@@ -38,28 +37,28 @@ Test(settings, every_row_lies_in_the_struct_and_has_help) {
 
 Test(settings, types) {
     taken("data", "some/where");
-    cr_assert(eq(str, x.data, "some/where"));
+    cr_assert_str_eq(x.data, "some/where");
     taken("first_step", "2010");
     taken("first-step", "2011");
-    cr_assert(eq(str, x.first_step, "2011"));
+    cr_assert_str_eq(x.first_step, "2011");
     taken("batch", "64");
-    cr_assert(eq(i64, x.batch, 64));
+    cr_assert_eq(x.batch, 64);
     taken("memory", "2Gi");
-    cr_assert(eq(i64, x.memory, (int64_t)2 << 30));
+    cr_assert_eq(x.memory, (int64_t)2 << 30);
     taken("pairs", "1.5M");
-    cr_assert(eq(i64, x.pairs, 1500000));
+    cr_assert_eq(x.pairs, 1500000);
     taken("lr", "5e-4");
     cr_assert(x.lr == 5e-4);
     taken("filter", "true");
     cr_assert(x.filter);
     taken("precision", "bf16");
-    cr_assert(eq(int, (int)x.precision, TIC_PRECISION_BF16));
+    cr_assert_eq((int)x.precision, TIC_PRECISION_BF16);
     taken("schedule", "const-cosine");
-    cr_assert(eq(int, (int)x.schedule, TIC_CONST_COSINE));
+    cr_assert_eq((int)x.schedule, TIC_CONST_COSINE);
     taken("granularity", "month");
-    cr_assert(eq(int, (int)x.granularity, TIC_MONTH));
+    cr_assert_eq((int)x.granularity, TIC_MONTH);
     taken("accounting", "strict");
-    cr_assert(eq(int, (int)x.accounting, TIC_STRICT));
+    cr_assert_eq((int)x.accounting, TIC_STRICT);
 }
 
 Test(settings, refusals) {
@@ -87,5 +86,5 @@ Test(settings, the_last_budget_counts) {
     taken("pairs", "1000");
     cr_assert(x.macs == 0 && x.pairs == 1000);
     taken("macs", "0");
-    cr_assert(eq(i64, x.pairs, 1000), "a budget of nothing is no budget");
+    cr_assert_eq(x.pairs, 1000, "a budget of nothing is no budget");
 }
