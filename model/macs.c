@@ -69,5 +69,5 @@ uint64_t tic_logical_text(const tic_config *config, int64_t n, const int32_t *of
 }
 
 uint64_t tic_logical_loss(const tic_config *config, int64_t b) {
-    return 4 * (uint64_t)b * (uint64_t)b * (uint64_t)config->embed_dim;
+    return tic_contrastive_macs(b, config->embed_dim, true);
 }
