@@ -358,6 +358,54 @@ Test(world, the_same_word_changes_its_look) {
     cr_expect(looks[6][0] == 0 && looks[6][1] == 0 && looks[6][2] > 0);
 }
 
+Test(world, palettes_and_quality_drift_outside_the_studio) {
+    const int red = 0;
+    double green[2][STEPS] = {{0}}, quality[2][STEPS] = {{0}};
+    int reds[2][STEPS] = {{0}}, pictures[2][STEPS] = {{0}};
+    for (uint64_t i = 0; i < STREAM; i++) {
+        tic_world_sample sample;
+        tic_world_sample_at(&sample, &stream, i);
+        const tic_world_object *object = &sample.scene.object[0];
+        int step = step_of(sample.time), calm = sample.scene.studio;
+        quality[calm][step] += sample.scene.quality;
+        pictures[calm][step]++;
+        if (object->colour == red) {
+            green[calm][step] += object->rgb.g;
+            reds[calm][step]++;
+        }
+    }
+    for (int calm = 0; calm < 2; calm++)
+        for (int step = 0; step < STEPS; step++) {
+            cr_assert(reds[calm][step] > 20);
+            green[calm][step] /= reds[calm][step];
+            quality[calm][step] /= pictures[calm][step];
+        }
+    /* From the middle, where its hue is 0, red moves on by 0.14 of the circle, towards yellow: its
+     * green channel is then about 0.84 of full saturation. Quality gains 4.5 a step. */
+    cr_expect(green[0][STEPS - 1] - green[0][STEPS / 2] > 100);
+    cr_expect(quality[0][STEPS - 1] - quality[0][0] > 20);
+    /* The studio's reds scatter by 0.012 turns (16 levels) either way around the same mean. */
+    double off = green[1][STEPS - 1] - green[1][0];
+    cr_expect(off > -8 && off < 8, "%g", off);
+    cr_expect(quality[1][STEPS - 1] == quality[1][0]);
+}
+
+Test(world, captions_are_clean_text) {
+    int terse = 0;
+    for (uint64_t i = 0; i < STREAM; i++) {
+        tic_world_sample sample;
+        tic_world_sample_at(&sample, &stream, i);
+        const char *text = sample.caption;
+        size_t length = strlen(text);
+        cr_assert(length > 0 && length < TIC_WORLD_CAPTION_BYTES / 2, "%s", text);
+        cr_assert(!strpbrk(text, "\"\\{}\n\t"), "%s", text);
+        cr_assert(!strstr(text, "  ") && !strstr(text, " ,") && !strstr(text, ",,"), "%s", text);
+        cr_assert(text[0] != ' ' && text[length - 1] != ' ', "%s", text);
+        terse += sample.defect == TIC_WORLD_SOUND && strchr(text, ' ') == strrchr(text, ' ');
+    }
+    cr_expect(terse < STREAM / 1000, "%d", terse); /* two words, when all else was left out */
+}
+
 Test(world, the_studio_says_the_same_words_for_all_time) {
     for (uint64_t i = 0; i < STREAM; i++) {
         tic_world_sample sample;
