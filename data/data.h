@@ -138,22 +138,32 @@ void tic_steps_free(tic_steps *steps);
 
 /* CLIP's byte-pair encoding (reference/openclip.md, Tokenizer). */
 typedef struct tic_vocab tic_vocab;
-/* Reads CLIP's format, gzipped or plain: a header line, then one merge a line. At most 48,894
- * merges are used (CLIP's own file has more lines that CLIP ignores). */
+/* Reads CLIP's format, gzipped or plain: a header line that holds "#version", then one merge a
+ * line. At most 48,894 merges are used (CLIP's own file has more lines that CLIP ignores). Like
+ * OpenCLIP, a final newline after fewer of them counts as an empty piece with an id. A line that is
+ * no merge of two known pieces, a piece made twice, more than 64 MiB unpacked: TIC_EINPUT naming
+ * the line or offset. On success *out is the caller's (tic_vocab_free), on failure NULL. */
 tic_status tic_vocab_load(tic_vocab **out, const char *path, tic_error *err);
 /* Trains byte-pair merges on captions given by `next` (NULL-terminated text, borrowed until the
- * following call; false at the end), to a vocabulary of `size` ids (514 .. 49408). */
+ * following call; false at the end), to a vocabulary of `size` ids (514 .. 49408), or fewer when
+ * no pair is left that occurs twice: ask tic_vocab_size. The most frequent pair goes first, of
+ * equals the one with the smaller ids. *out as above; another size: TIC_EUSAGE. */
 typedef bool (*tic_caption_fn)(void *user, const char **text);
 tic_status tic_vocab_train(tic_vocab **out, tic_caption_fn next, void *user, int size,
                            tic_error *err);
+/* Writes it gzipped, the same bytes for the same vocabulary. */
 tic_status tic_vocab_save(const tic_vocab *vocab, const char *path, tic_error *err);
 void tic_vocab_free(tic_vocab *vocab);
 int tic_vocab_size(const tic_vocab *vocab); /* ids are [0, size); SOT size-2, EOT size-1 */
-/* The text of an id ("</w>" marks a word's end), for `ticlip vocab show`; borrowed. */
+/* The text of an id ("</w>" marks a word's end, bytes in GPT-2's visible alphabet), for `ticlip
+ * vocab show`; borrowed; empty for what is no id. */
 const char *tic_vocab_piece(const tic_vocab *vocab, int id);
-/* SOT, ids, EOT, cut to `context` with EOT last; no padding. Writes at most `context` ids to ids,
- * their number to *count. Safe from many threads at once. Text that is not UTF-8 is repaired as
- * Python's 'replace' does. */
+/* The ids that OpenCLIP's SimpleTokenizer gives: SOT, ids, EOT, cut to `context` (1 or more, else
+ * TIC_EUSAGE) with EOT last; no padding. Writes at most `context` ids to ids, their number to
+ * *count. As there, "<start_of_text>" and "<end_of_text>" in a caption stand for their ids: the
+ * first EOT may come before the last. Safe from many threads at once. Text that is not UTF-8 is
+ * repaired as Python's 'replace' does. Whether a character newer than Unicode 15 is a letter is
+ * utf8proc's word; OpenCLIP's depends on the installed `regex`. */
 tic_status tic_tokenize(const tic_vocab *vocab, const char *text, int context, int32_t *ids,
                         int *count, tic_error *err);
 
