@@ -117,9 +117,9 @@ tic_status tic_world_inspect(const tic_world_options *options, bool *complete, t
     bool unfinished = strstr(have, "\"ticlip world\"") && strstr(have, "\"state\": \"writing\"");
     if (!*complete && !unfinished)
         status = tic_fail(err, TIC_EUSAGE,
-                          "%s: this folder holds another world, %.*s; remove it or give another "
+                          "%s: holds another world, %.*s; remove it or give another "
                           "folder",
-                          path, (int)strcspn(have, "\n"), have);
+                          options->folder, (int)strcspn(have, "\n"), have);
     tic_free(have);
     return status;
 }
