@@ -31,7 +31,7 @@ static tic_status print_forecast(const tic_experiment *x, const tic_forecast *f,
     char a[32], b[32], c[32];
     tic_progress_end();
     fprintf(stderr, "%s: %d methods (%s), %d steps\n\n", x->out, f->methods, x->methods, f->steps);
-    tic_table_begin(&table, "<forecast\t>");
+    tic_table_begin(&table, "<forecast\t<");
     tic_table_row(&table, "model\t%s, %s parameters, %s", x->model,
                   tic_quantity(a, (double)f->parameters), f->precision);
     tic_table_row(&table, "batch\t%lld pairs, %lld at a time", (long long)x->batch,
@@ -44,7 +44,7 @@ static tic_status print_forecast(const tic_experiment *x, const tic_forecast *f,
     tic_table_row(&table, "all methods\t%s pairs, %lld iterations, %s nominal MACs, %s logical",
                   tic_quantity(a, (double)f->pairs_total), (long long)f->iterations_total,
                   tic_quantity(b, f->nominal_total), tic_quantity(c, f->logical_total));
-    tic_table_row(&table, "expected time at %.0f GMAC/s (logical, measured now)\t%s", f->gmacs,
+    tic_table_row(&table, "expected time at %.3g GMAC/s (logical, measured now)\t%s", f->gmacs,
                   tic_duration(a, f->seconds));
     TIC_TRY(tic_table_end(&table, stderr, err));
     fputc('\n', stderr);

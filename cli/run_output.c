@@ -4,6 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
+static const char *label_of(const char *method) {
+    const tic_method *row;
+    return tic_method_find(&row, method, NULL) == TIC_OK ? row->label : method;
+}
+
 /* ---- progress ------------------------------------------------------------------------------ */
 
 static void show_iteration(const tic_event *e) {
@@ -13,8 +18,8 @@ static void show_iteration(const tic_event *e) {
     tic_progress_show(
         "%s %s | %lld/%lld | loss %.3f | lr %.1e | %.0f pairs/s | %.0f GMAC/s nominal, "
         "%.0f logical | %.1f %% of the budget | %s left",
-        e->method, e->step, (long long)e->iteration, (long long)e->iterations, e->loss, e->lr,
-        e->pairs_per_second, e->nominal_gmacs, e->logical_gmacs, 100 * e->share, left);
+        label_of(e->method), e->step, (long long)e->iteration, (long long)e->iterations, e->loss,
+        e->lr, e->pairs_per_second, e->nominal_gmacs, e->logical_gmacs, 100 * e->share, left);
 }
 
 static void show_step(const tic_event *e) {
@@ -107,11 +112,6 @@ void tic_cli_matrix(const char *title, const json_t *steps, const json_t *e) {
 }
 
 /* ---- tables -------------------------------------------------------------------------------- */
-
-static const char *label_of(const char *method) {
-    const tic_method *row;
-    return tic_method_find(&row, method, NULL) == TIC_OK ? row->label : method;
-}
 
 static double number_at(const json_t *object, const char *a, const char *b) {
     const json_t *value = json_object_get(object, a);

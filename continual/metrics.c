@@ -9,6 +9,12 @@ static int side(int i, int j) {
     return (j > i) - (j < i);
 }
 
+/* Binomial, with one hit and one miss more, so that a score of 0 or 1 is not taken for certain. */
+static double cell_error(double value, double n) {
+    double p = (value * n + 1) / (n + 2);
+    return sqrt(p * (1 - p) / n);
+}
+
 /* The mean of E over one side, and its standard error. */
 static double mean_of(const double *e, int steps, const int64_t *pairs, int which, double *error) {
     double sum = 0, variance = 0;
@@ -20,7 +26,7 @@ static double mean_of(const double *e, int steps, const int64_t *pairs, int whic
             if (side(i, j) != which || isnan(value) || pairs[j] < 1)
                 continue;
             sum += value;
-            column += sqrt(value * (1 - value) / (double)pairs[j]);
+            column += cell_error(value, (double)pairs[j]);
             cells++;
         }
         variance += column * column;

@@ -315,7 +315,7 @@ static tic_status finish_item(tic_session *s, const tic_item *item, tic_error *e
     TIC_TRY(tic_session_path(s, path, "results.json", err));
     TIC_TRY(tic_results_write(&s->ledger, path, err));
     tic_event event = {.kind = TIC_EVENT_STEP_DONE,
-                       .method = item->method->label,
+                       .method = item->method->name,
                        .step = step_name(s, item),
                        .iteration = item->budget.iterations,
                        .iterations = item->budget.iterations,
