@@ -86,10 +86,25 @@ static bool papi_runs(void) {
     return started == PAPI_VER_CURRENT;
 }
 
+/* PAPI itself takes any SDE name and reads 0, for libraries that register later. */
+static bool is_event(const char *text) {
+    for (int event = 0; event < EVENTS; event++) {
+        char name[EVENT_TEXT];
+        event_name(event, name);
+        if (strcmp(name, text) == 0)
+            return true;
+    }
+    return false;
+}
+
 tic_status tic_papi_read(const char *event, int64_t *value, tic_error *err) {
     char name[EVENT_TEXT * 2];
     int set = PAPI_NULL;
     long long read = 0;
+    if (exported.ctx == NULL)
+        return tic_fail(err, TIC_EUSAGE, "PAPI: no context is exported");
+    if (!is_event(event))
+        return tic_fail(err, TIC_EUSAGE, "PAPI: there is no event %s", event);
     if (!papi_runs())
         return tic_fail(err, TIC_ERESOURCE, "PAPI: the library does not start");
     snprintf(name, sizeof name, "sde:::%s::%s", library_name, event);

@@ -248,7 +248,9 @@ static off_t end_of_lines(int fd) {
 /* Puts the line at `end`, cutting off what a crash left there; a line that does not fit whole is
  * taken back. */
 static int append_at(int fd, off_t end, const char *line, size_t length) {
-    if (ftruncate(fd, end) != 0 || lseek(fd, end, SEEK_SET) < 0)
+    if (ftruncate(fd, end) != 0 && errno != EINVAL) /* EINVAL: a device, which keeps nothing */
+        return errno;
+    if (lseek(fd, end, SEEK_SET) < 0)
         return errno;
     int cause = write_all(fd, line, length);
     if (cause == 0)

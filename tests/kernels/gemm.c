@@ -1,0 +1,474 @@
+/* gemm: every variant against sums in double, under a bound derived from k; edges, epilogues,
+ * types, strides, guard pages; the same bits for any number of threads; counters. */
+#include "check.h"
+
+#include "kernels/drive/gemm.h"
+
+#include <stdio.h>
+
+/* ---- one case: operands behind guard pages, the truth and its bound -------------------------- */
+
+typedef struct setup {
+    tic_trans trans;
+    tic_dtype precision, a, b, c, pre;
+    int64_t m, n, k, pad; /* pad: ld beyond the columns */
+    tic_act act;
+    bool bias, keep_pre, grad, residual, accumulate, colsum, at_start;
+} setup;
+
+enum { OPERANDS = 8 };
+typedef struct operands {
+    tic_gemm_args args;
+    check_guarded maps[OPERANDS];
+    int used;
+    float *before; /* C before the call, [m, ldc] */
+} operands;
+
+static const float sentinel = 12345;
+
+static void *new_map(operands *o, int64_t elements, tic_dtype type, bool at_start) {
+    o->maps[o->used] = check_guarded_new((size_t)elements * tic_dtype_size(type), at_start);
+    return o->maps[o->used++].data;
+}
+
+static tic_mat new_mat(operands *o, const setup *s, int64_t rows, int64_t cols, tic_dtype type,
+                       uint64_t seed) {
+    tic_mat mat = {.type = type, .ld = cols + s->pad};
+    /* the last row ends at its last column: nothing behind it exists */
+    int64_t count = rows > 0 && cols > 0 ? (rows - 1) * mat.ld + cols : 0;
+    mat.data = new_map(o, count, type, s->at_start);
+    for (int64_t i = 0; i < count; i++) {
+        float x = i % mat.ld < cols ? check_value(seed, (uint64_t)i, 1) : sentinel;
+        if (type == TIC_F32)
+            ((float *)mat.data)[i] = x;
+        else
+            ((tic_bf16 *)mat.data)[i] = tic_to_bf16(x);
+    }
+    return mat;
+}
+
+static double at(tic_mat mat, int64_t i, int64_t j) {
+    int64_t x = i * mat.ld + j;
+    return mat.type == TIC_F32 ? ((float *)mat.data)[x] : tic_from_bf16(((tic_bf16 *)mat.data)[x]);
+}
+
+static operands new_operands(const setup *s) {
+    operands o = {.args = {.trans = s->trans,
+                           .precision = s->precision,
+                           .m = s->m,
+                           .n = s->n,
+                           .k = s->k,
+                           .act = s->act,
+                           .accumulate = s->accumulate}};
+    bool ta = s->trans == TIC_TN, tb = s->trans == TIC_NT;
+    o.args.a = new_mat(&o, s, ta ? s->k : s->m, ta ? s->m : s->k, s->a, 1);
+    o.args.b = new_mat(&o, s, tb ? s->n : s->k, tb ? s->k : s->n, s->b, 2);
+    o.args.c = new_mat(&o, s, s->m, s->n, s->c, 3);
+    if (s->bias)
+        o.args.bias = new_mat(&o, s, 1, s->n, TIC_F32, 4).data;
+    if (s->keep_pre)
+        o.args.pre = new_mat(&o, s, s->m, s->n, s->pre, 5);
+    if (s->grad)
+        o.args.grad_pre = new_mat(&o, s, s->m, s->n, s->pre, 6);
+    if (s->residual) {
+        tic_mat r = new_mat(&o, s, s->m, s->n, TIC_F32, 7);
+        o.args.residual = r.data;
+        o.args.ld_residual = r.ld;
+    }
+    if (s->colsum)
+        o.args.colsum = new_mat(&o, s, 1, s->m, TIC_F32, 8).data;
+    o.before = check_alloc((size_t)(s->m * (s->n + s->pad)) + 1, sizeof(float));
+    for (int64_t i = 0; i < s->m; i++)
+        for (int64_t j = 0; j < s->n; j++)
+            o.before[i * o.args.c.ld + j] = (float)at(o.args.c, i, j);
+    return o;
+}
+
+static void free_operands(operands *o) {
+    for (int i = 0; i < o->used; i++)
+        check_guarded_free(&o->maps[i]);
+    tic_free(o->before);
+}
+
+typedef struct value { /* a number and how far a correct f32 computation may be from it */
+    double x, bound;
+} value;
+
+static const double u = 0x1p-24 * 1.01; /* half a step of f32; 1% for second-order terms */
+
+static value rounded(value v, tic_dtype type) {
+    double unit = type == TIC_BF16 ? 0x1p-8 : u;
+    v.bound += unit * (fabs(v.x) + v.bound) + 1e-44;
+    return v;
+}
+
+static value plus(value v, double y) {
+    v.x += y;
+    return rounded(v, TIC_F32);
+}
+
+static double part(const tic_gemm_args *args, tic_mat mat, int64_t i, int64_t j) {
+    double x = at(mat, i, j);
+    return args->precision == TIC_BF16 ? tic_from_bf16(tic_to_bf16((float)x)) : x;
+}
+
+/* k products, each and each sum rounded once: |error| <= (k + 1) u sum |a b|. */
+static value product(const tic_gemm_args *args, int64_t i, int64_t j) {
+    value v = {0};
+    double size = 0;
+    for (int64_t p = 0; p < args->k; p++) {
+        double a = args->trans == TIC_TN ? part(args, args->a, p, i) : part(args, args->a, i, p);
+        double b = args->trans == TIC_NT ? part(args, args->b, j, p) : part(args, args->b, p, j);
+        v.x += a * b;
+        size += fabs(a * b);
+    }
+    v.bound = (double)(args->k + 1) * u * size;
+    return v;
+}
+
+/* |gelu'| and |quick_gelu'| are at most 1.13; the vector functions are within 4e-7 (1 + |x|). */
+static value activate(value v, tic_act act) {
+    double x = v.x;
+    double y = act == TIC_ACT_GELU ? 0.5 * x * erfc(-x * M_SQRT1_2) : x / (1 + exp(-1.702 * x));
+    return (value){y, 1.13 * v.bound + 4e-7 * fabs(x)};
+}
+
+static double slope(double x, tic_act act) {
+    if (act == TIC_ACT_GELU)
+        return 0.5 * erfc(-x * M_SQRT1_2) + x * exp(-0.5 * x * x) / sqrt(2 * M_PI);
+    double s = 1 / (1 + exp(-1.702 * x));
+    return s + 1.702 * x * s * (1 - s);
+}
+
+static void expect_matrix(const char *what, const setup *s, tic_mat mat, int64_t i, int64_t j,
+                          value want) {
+    double got = at(mat, i, j);
+    cr_assert(check_near(got, want.x, want.bound),
+              "%s[%lld,%lld] of m %lld n %lld k %lld trans %d: %.9g, not %.9g +- %.3g", what,
+              (long long)i, (long long)j, (long long)s->m, (long long)s->n, (long long)s->k,
+              s->trans, got, want.x, want.bound);
+}
+
+static void expect_element(const setup *s, const operands *o, int64_t i, int64_t j) {
+    const tic_gemm_args *args = &o->args;
+    value v = product(args, i, j);
+    if (s->bias)
+        v = plus(v, args->bias[j]);
+    if (s->keep_pre)
+        expect_matrix("pre", s, args->pre, i, j, rounded(v, s->pre));
+    if (s->grad) {
+        double d = slope(at(args->grad_pre, i, j), s->act);
+        v = (value){v.x * d, 1.13 * v.bound + 6e-7 * (fabs(v.x) + v.bound)};
+    } else if (s->act != TIC_ACT_NONE) {
+        v = activate(v, s->act);
+    }
+    if (s->residual)
+        v = plus(v, args->residual[i * args->ld_residual + j]);
+    if (s->accumulate)
+        v = plus(v, o->before[i * args->c.ld + j]);
+    /* + u: C accumulates block by block, its old value may be part of each rounding */
+    v.bound += s->accumulate ? (double)(s->k / 16 + 2) * u * (1 + fabs(v.x)) : 0;
+    expect_matrix("c", s, args->c, i, j, rounded(v, s->c));
+}
+
+static void expect_colsum(const setup *s, const operands *o, float before, int64_t i) {
+    value v = {s->accumulate ? before : 0, 0};
+    double size = fabs(v.x);
+    for (int64_t p = 0; p < s->k; p++) {
+        v.x += at(o->args.a, p, i);
+        size += fabs(at(o->args.a, p, i));
+    }
+    v.bound = (double)(s->k + 2) * u * size;
+    cr_assert(check_near(o->args.colsum[i], v.x, v.bound), "colsum[%lld] %g, not %g", (long long)i,
+              o->args.colsum[i], v.x);
+}
+
+/* What stands between the rows of C is as it was. */
+static void expect_padding(const setup *s, tic_mat mat) {
+    double left = mat.type == TIC_F32 ? sentinel : tic_from_bf16(tic_to_bf16(sentinel));
+    for (int64_t i = 0; i + 1 < s->m; i++)
+        for (int64_t j = s->n; j < mat.ld; j++)
+            cr_assert(at(mat, i, j) == left, "written beside row %lld", (long long)i);
+}
+
+static void check_case(tic_ctx *ctx, const setup *s) {
+    operands o = new_operands(s);
+    float *sums = check_alloc((size_t)s->m, sizeof *sums);
+    if (s->colsum)
+        memcpy(sums, o.args.colsum, (size_t)s->m * sizeof *sums);
+    CHECK_OK(tic_gemm(ctx, &o.args, err));
+    for (int64_t i = 0; i < s->m; i++)
+        for (int64_t j = 0; j < s->n; j++)
+            expect_element(s, &o, i, j);
+    for (int64_t i = 0; s->colsum && i < s->m; i++)
+        expect_colsum(s, &o, sums[i], i);
+    expect_padding(s, o.args.c);
+    tic_free(sums);
+    free_operands(&o);
+}
+
+/* ---- which variants, with which knobs -------------------------------------------------------- */
+
+/* A context whose plan runs `variant` with small blocks, so that small problems have many: NULL
+ * when it cannot run here. */
+static tic_ctx *small_blocks(const char *variant, int threads, tic_plan **plan) {
+    tic_ctx *ctx = NULL;
+    tic_ctx_options options = {.threads = threads};
+    CHECK_OK(tic_plan_new(plan, err));
+    for (int p = TIC_F32; p <= TIC_BF16; p++) {
+        char line[128];
+        snprintf(line, sizeof line, "gemm/%s/any %s%s", tic_dtype_name((tic_dtype)p), variant,
+                 strcmp(variant, "ref") == 0 ? "" : " kc=16 mc=24 nc=64");
+        CHECK_OK(tic_plan_add(*plan, line, err));
+    }
+    options.plan = *plan;
+    tic_error why = {0};
+    if (tic_ctx_new(&ctx, &options, &why) != TIC_OK)
+        fprintf(stderr, "not run here: %s\n", why.text);
+    return ctx;
+}
+
+static void for_each_variant(void (*check)(tic_ctx *ctx, const tic_variant *variant), int threads) {
+    int ran = 0;
+    for (int i = 0; i < tic_registry_size; i++) {
+        const tic_variant *variant = &tic_registry[i];
+        if (variant->info.op != TIC_OP_GEMM)
+            continue;
+        tic_plan *plan;
+        tic_ctx *ctx = small_blocks(variant->info.name, threads, &plan);
+        if (ctx != NULL) {
+            check(ctx, variant);
+            cr_assert_str_eq(tic_ctx_ran(ctx, TIC_OP_GEMM), variant->info.name);
+            ran++;
+        }
+        tic_ctx_free(ctx);
+        tic_plan_free(plan);
+    }
+    cr_assert(ran >= 2); /* portable and ref run everywhere */
+}
+
+/* Every m and n from 1 to two tiles and k from 0 past three blocks, one axis at a time. */
+static void check_edges(tic_ctx *ctx, const tic_variant *variant) {
+    const tic_gemm_micro *micro = variant->micro;
+    int tile_m = micro != NULL ? micro->tile_m : 2, tile_n = micro != NULL ? micro->tile_n : 2;
+    for (int trans = TIC_NN; trans <= TIC_TN; trans++) {
+        setup s = {.trans = (tic_trans)trans, .n = 5, .k = 7};
+        for (s.m = 1; s.m <= 2 * tile_m + 1; s.m++)
+            check_case(ctx, &s);
+        s.m = 5;
+        for (s.n = 1; s.n <= 2 * tile_n + 1; s.n++)
+            check_case(ctx, &s);
+        s.n = tile_n + 1;
+        for (s.k = 0; s.k <= 50; s.k++)
+            check_case(ctx, &s);
+    }
+}
+
+Test(gemm, edges) {
+    for_each_variant(check_edges, 1);
+}
+
+static setup random_setup(uint64_t seed) {
+    enum { DRAWS = 16 };
+    static const int64_t primes[] = {1, 2, 3, 7, 13, 31, 37, 61, 67, 97, 101, 131};
+    tic_random key = {seed, TIC_RNG_BENCH, 1};
+    uint32_t d[DRAWS];
+    for (uint64_t i = 0; i < DRAWS; i++)
+        d[i] = tic_random_u32(key, i);
+    setup s = {.trans = (tic_trans)(d[0] % 3),
+               .precision = (tic_dtype)(d[1] % 2),
+               .a = (tic_dtype)(d[2] % 2),
+               .b = (tic_dtype)(d[3] % 2),
+               .c = (tic_dtype)(d[4] % 2),
+               .pre = (tic_dtype)(d[5] % 2),
+               .m = primes[d[6] % 11],
+               .n = primes[d[7] % 12],
+               .k = primes[d[8] % 12],
+               .pad = d[9] % 40 < 20 ? d[9] % 20 : 0,
+               .act = (tic_act)(d[10] % 3),
+               .bias = d[11] & 1,
+               .residual = d[11] & 2,
+               .at_start = d[11] & 4};
+    s.keep_pre = s.act != TIC_ACT_NONE && d[12] % 3 == 0;
+    s.grad = s.act != TIC_ACT_NONE && d[12] % 3 == 1;
+    s.accumulate = s.c == TIC_F32 && d[13] & 1;
+    s.colsum = s.trans == TIC_TN && d[14] & 1;
+    if (d[15] % 3 == 0) { /* nothing but a product: the direct path */
+        s.bias = s.residual = s.keep_pre = s.grad = false;
+        s.act = TIC_ACT_NONE;
+        s.c = TIC_F32;
+    }
+    return s;
+}
+
+static void check_random(tic_ctx *ctx, const tic_variant *variant) {
+    (void)variant;
+    for (uint64_t seed = 0; seed < 150; seed++) {
+        setup s = random_setup(seed);
+        check_case(ctx, &s);
+    }
+}
+
+Test(gemm, every_epilogue_type_and_stride) {
+    for_each_variant(check_random, 2);
+}
+
+/* The same bits, whoever computes them. */
+static void run_threads(const char *variant, int threads, const setup *s, float *out) {
+    tic_plan *plan;
+    tic_ctx *ctx = small_blocks(variant, threads, &plan);
+    operands o = new_operands(s);
+    CHECK_OK(tic_gemm(ctx, &o.args, err));
+    memcpy(out, o.args.c.data, (size_t)(s->m * s->n) * sizeof *out);
+    if (s->colsum)
+        memcpy(out + s->m * s->n, o.args.colsum, (size_t)s->m * sizeof *out);
+    free_operands(&o);
+    tic_ctx_free(ctx);
+    tic_plan_free(plan);
+}
+
+static void check_threads(tic_ctx *ctx, const tic_variant *variant) {
+    static const setup cases[] = {
+        {.trans = TIC_NT, .m = 211, .n = 203, .k = 101, .bias = true, .act = TIC_ACT_GELU},
+        {.trans = TIC_TN, .m = 131, .n = 139, .k = 307, .accumulate = true, .colsum = true},
+        {.trans = TIC_NN, .m = 13, .n = 1201, .k = 97, .residual = true},
+    };
+    static const int threads[] = {2, 3, 4, 7};
+    setup one = {.m = 1, .n = 1, .k = 1}; /* so that the caller sees the variant run */
+    check_case(ctx, &one);
+    for (size_t c = 0; c < 3; c++) {
+        const setup *s = &cases[c];
+        size_t count = (size_t)(s->m * s->n + s->m);
+        float *first = check_alloc(count, sizeof *first),
+              *other = check_alloc(count, sizeof *other);
+        run_threads(variant->info.name, 1, s, first);
+        for (size_t t = 0; t < 4; t++) {
+            run_threads(variant->info.name, threads[t], s, other);
+            cr_assert(memcmp(first, other, count * sizeof *first) == 0, "%s: %d threads differ",
+                      variant->info.name, threads[t]);
+        }
+        tic_free(first);
+        tic_free(other);
+    }
+}
+
+Test(gemm, threads_do_not_change_a_bit) {
+    for_each_variant(check_threads, 1);
+}
+
+/* A NaN or an infinity in A reaches its whole row and no other; in B its column. */
+static void check_special(tic_ctx *ctx, const tic_variant *variant) {
+    static const float specials[] = {NAN, INFINITY};
+    for (int x = 0; x < 4; x++) {
+        setup s = {.trans = TIC_NN, .m = 17, .n = 41, .k = 37};
+        operands o = new_operands(&s);
+        bool in_a = x < 2;
+        ((float *)(in_a ? o.args.a.data : o.args.b.data))[in_a ? 5 * 37 + 20 : 20 * 41 + 9] =
+            specials[x % 2];
+        CHECK_OK(tic_gemm(ctx, &o.args, err));
+        for (int64_t i = 0; i < s.m; i++)
+            for (int64_t j = 0; j < s.n; j++)
+                cr_assert(isfinite(at(o.args.c, i, j)) == (in_a ? i != 5 : j != 9), "%s %d: %d,%d",
+                          variant->info.name, x, (int)i, (int)j);
+        free_operands(&o);
+    }
+}
+
+Test(gemm, nan_and_infinity_stay_in_their_row_and_column) {
+    for_each_variant(check_special, 2);
+}
+
+/* C may hold NaN before: what is not accumulated to is not read. And C may be the residual. */
+static void check_output_memory(tic_ctx *ctx, const tic_variant *variant) {
+    (void)variant;
+    setup s = {.trans = TIC_NT, .m = 25, .n = 70, .k = 40};
+    for (int bias = 0; bias < 2; bias++) {
+        s.bias = bias;
+        operands o = new_operands(&s);
+        for (int64_t i = 0; i < s.m * s.n; i++)
+            ((float *)o.args.c.data)[i] = NAN;
+        CHECK_OK(tic_gemm(ctx, &o.args, err));
+        for (int64_t i = 0; i < s.m * s.n; i++)
+            cr_assert(isfinite(((float *)o.args.c.data)[i]));
+        free_operands(&o);
+    }
+    operands apart = new_operands(&s), same = new_operands(&s);
+    apart.args.residual = apart.before;
+    apart.args.ld_residual = same.args.ld_residual = s.n;
+    same.args.residual = same.args.c.data;
+    CHECK_OK(tic_gemm(ctx, &apart.args, err));
+    CHECK_OK(tic_gemm(ctx, &same.args, err));
+    cr_assert(memcmp(apart.args.c.data, same.args.c.data, (size_t)(s.m * s.n) * 4) == 0);
+    free_operands(&apart);
+    free_operands(&same);
+}
+
+Test(gemm, output_memory) {
+    for_each_variant(check_output_memory, 2);
+}
+
+/* logical = m n k; issued = whole tiles, over whole k. */
+static void check_counters(tic_ctx *ctx, const tic_variant *variant) {
+    const tic_gemm_micro *micro = variant->micro;
+    uint64_t tm = micro != NULL ? (uint64_t)micro->tile_m : 1;
+    uint64_t tn = micro != NULL ? (uint64_t)micro->tile_n : 1;
+    tic_counters before, after;
+    static const int64_t sizes[][3] = {{1, 1, 1},     {12, 32, 16}, {13, 33, 17}, {130, 150, 100},
+                                       {5, 400, 600}, {7, 9, 0},    {0, 3, 3}};
+    for (size_t c = 0; c < sizeof sizes / sizeof sizes[0]; c++) {
+        setup s = {.m = sizes[c][0], .n = sizes[c][1], .k = sizes[c][2]};
+        operands o = new_operands(&s);
+        tic_ctx_purpose(ctx, TIC_FOR_TEACHER);
+        tic_ctx_counters(ctx, &before);
+        CHECK_OK(tic_gemm(ctx, &o.args, err));
+        tic_ctx_counters(ctx, &after);
+        tic_macs was = before.by[TIC_FOR_TEACHER][TIC_OP_GEMM];
+        tic_macs is = after.by[TIC_FOR_TEACHER][TIC_OP_GEMM];
+        uint64_t m = (uint64_t)s.m, n = (uint64_t)s.n, k = (uint64_t)s.k;
+        cr_assert(is.logical - was.logical == m * n * k);
+        cr_assert(is.issued - was.issued == (m + tm - 1) / tm * tm * ((n + tn - 1) / tn * tn) * k,
+                  "%s: %llu issued", variant->info.name,
+                  (unsigned long long)(is.issued - was.issued));
+        cr_assert(tic_counters_sum(&after).issued - tic_counters_sum(&before).issued ==
+                  is.issued - was.issued);
+        free_operands(&o);
+    }
+}
+
+Test(gemm, counters_match_the_tiles) {
+    for_each_variant(check_counters, 3);
+}
+
+Test(gemm, bad_arguments_are_named) {
+    tic_ctx *ctx = check_ctx(1);
+    float x[64] = {0};
+    const tic_gemm_args good = {
+        .m = 4, .n = 4, .k = 4, .a = tic_f32(x, 4), .b = tic_f32(x, 4), .c = tic_f32(x + 32, 4)};
+    tic_gemm_args bad = good;
+    CHECK_OK(tic_gemm(ctx, &good, err));
+    bad.a.ld = 3;
+    CHECK_FAILS(TIC_EUSAGE, "a has ld 3", tic_gemm(ctx, &bad, err));
+    bad = good;
+    bad.c.data = NULL;
+    CHECK_FAILS(TIC_EUSAGE, "c is NULL", tic_gemm(ctx, &bad, err));
+    bad = good;
+    bad.b.data = (char *)x + 1;
+    CHECK_FAILS(TIC_EUSAGE, "b is not aligned", tic_gemm(ctx, &bad, err));
+    bad = good;
+    bad.m = -1;
+    CHECK_FAILS(TIC_EUSAGE, "m -1", tic_gemm(ctx, &bad, err));
+    bad = good;
+    bad.colsum = x;
+    CHECK_FAILS(TIC_EUSAGE, "colsum", tic_gemm(ctx, &bad, err));
+    bad = good;
+    bad.pre = tic_f32(x, 4);
+    CHECK_FAILS(TIC_EUSAGE, "activation", tic_gemm(ctx, &bad, err));
+    bad.act = TIC_ACT_GELU;
+    bad.grad_pre = bad.pre;
+    CHECK_FAILS(TIC_EUSAGE, "exclude", tic_gemm(ctx, &bad, err));
+    bad = good;
+    bad.c.type = TIC_BF16;
+    bad.accumulate = true;
+    CHECK_FAILS(TIC_EUSAGE, "accumulated", tic_gemm(ctx, &bad, err));
+    tic_ctx_free(ctx);
+}

@@ -1,0 +1,128 @@
+/* kernels/vec/vec.h and gelu.h, compiled once a tier as the kernels are. */
+#include "check.h"
+
+#include "kernels/vec/gelu.h"
+
+#include <stdio.h>
+
+#if defined(__AVX512F__)
+#define NEEDS TIC_ISA_AVX512
+#elif defined(__AVX2__)
+#define NEEDS TIC_ISA_AVX2
+#else
+#define NEEDS TIC_ISA_PORTABLE
+#endif
+
+#define SKIP_UNLESS_RUNNABLE()                                                                     \
+    do {                                                                                           \
+        if ((tic_cpu_get()->isa & NEEDS) != NEEDS)                                                 \
+            cr_skip_test("this CPU lacks %s", tic_isa_name(NEEDS));                                \
+    } while (0)
+
+static float lane(vf v, int i) {
+    float x[VF_LANES];
+    vf_store(x, v);
+    return x[i % VF_LANES];
+}
+
+Test(vec, exp_is_within_its_bound) {
+    SKIP_UNLESS_RUNNABLE();
+    double worst = 0;
+    for (int i = 0; i < 2000000; i++) {
+        float x = -87.0f + 175.0f * (float)i / 2000000;
+        double want = exp((double)x), got = lane(vf_exp(vf_set(x)), i);
+        double error = fabs(got - want) / want;
+        worst = error > worst ? error : worst;
+    }
+    cr_assert(worst <= 9e-8, "%g", worst);
+}
+
+Test(vec, exp_of_the_extremes) {
+    SKIP_UNLESS_RUNNABLE();
+    cr_assert(lane(vf_exp(vf_set(0)), 0) == 1);
+    cr_assert(isnan(lane(vf_exp(vf_set(NAN)), 0)));
+    cr_assert(lane(vf_exp(vf_set(INFINITY)), 0) == INFINITY);
+    cr_assert(lane(vf_exp(vf_set(88.8f)), 0) == INFINITY);
+    cr_assert(lane(vf_exp(vf_set(-INFINITY)), 0) == 0);
+    cr_assert(lane(vf_exp(vf_set(-1e30f)), 0) == 0);
+    double want = exp(-100.0); /* denormal: within one of its steps */
+    cr_assert(fabs(lane(vf_exp(vf_set(-100)), 0) - want) <= 1.5e-45);
+}
+
+Test(vec, normal_distribution_and_density) {
+    SKIP_UNLESS_RUNNABLE();
+    for (int i = 0; i <= 1000000; i++) {
+        float x = -13.0f + 26.0f * (float)i / 1000000;
+        vf distribution, density;
+        vf_normal(vf_set(x), &distribution, &density);
+        double want = 0.5 * erfc(-(double)x * M_SQRT1_2);
+        double error = fabs(lane(distribution, i) - want);
+        cr_assert(error <= 2e-7, "Phi(%g): %g", x, error);
+        /* relative: the exponent -x²/2 is rounded, by at most 2^-24 of itself */
+        double relative = 6e-7 + (double)x * x / 2 * 0x1p-23;
+        cr_assert(error <= relative * want + 1e-44, "Phi(%g): %g of %g", x, error, want);
+        double phi = exp(-0.5 * (double)x * x) / sqrt(2 * M_PI);
+        cr_assert(fabs(lane(density, i) - phi) <= relative * phi + 1e-44, "phi(%g)", x);
+    }
+}
+
+Test(vec, activations_of_the_extremes) {
+    SKIP_UNLESS_RUNNABLE();
+    cr_assert(lane(vf_gelu(vf_set(INFINITY)), 0) == INFINITY);
+    cr_assert(lane(vf_gelu(vf_set(-1e30f)), 0) == 0);
+    cr_assert(lane(vf_gelu_slope(vf_set(50)), 0) == 1);
+    cr_assert(lane(vf_gelu_slope(vf_set(-50)), 0) == 0);
+    cr_assert(isnan(lane(vf_gelu(vf_set(NAN)), 0)));
+    cr_assert(lane(vf_quick_gelu(vf_set(1e30f)), 0) == 1e30f);
+    cr_assert(lane(vf_quick_gelu(vf_set(-1e30f)), 0) == 0);
+    cr_assert(isnan(lane(vf_quick_gelu(vf_set(NAN)), 0)));
+}
+
+Test(vec, bf16_rounds_as_the_scalar_does) {
+    SKIP_UNLESS_RUNNABLE();
+    for (uint64_t i = 0; i < (uint64_t)1 << 22; i++) {
+        uint32_t bits = (uint32_t)(i * 1021 + (i << 12)); /* all exponents, NaN, infinity */
+        float x;
+        tic_bf16 halves[VF_LANES];
+        memcpy(&x, &bits, 4);
+        vf_store_bf16(halves, vf_set(x));
+        cr_assert(halves[i % VF_LANES] == tic_to_bf16(x), "%08x: %04x", bits, halves[i % VF_LANES]);
+    }
+}
+
+Test(vec, parts_touch_nothing_else) {
+    SKIP_UNLESS_RUNNABLE();
+    for (int n = 0; n <= VF_LANES; n++) {
+        check_guarded g = check_guarded_new((size_t)n * 4, false);
+        check_guarded h = check_guarded_new((size_t)n * 2, false);
+        float *f = g.data;
+        tic_bf16 *b = h.data;
+        for (int i = 0; i < n; i++) {
+            f[i] = (float)i + 1;
+            b[i] = tic_to_bf16((float)i + 1);
+        }
+        vf x = vf_load_part(f, n), y = vf_load_bf16_part(b, n);
+        for (int i = 0; i < VF_LANES; i++)
+            cr_assert(lane(x, i) == (i < n ? i + 1 : 0) && lane(y, i) == lane(x, i));
+        vf_store_part(f, x * 2, n);
+        vf_store_bf16_part(b, y * 2, n);
+        for (int i = 0; i < n; i++)
+            cr_assert(f[i] == 2 * (i + 1) && tic_from_bf16(b[i]) == f[i]);
+        check_guarded_free(&g);
+        check_guarded_free(&h);
+    }
+}
+
+Test(vec, reductions) {
+    SKIP_UNLESS_RUNNABLE();
+    for (int at = 0; at < VF_LANES; at++) {
+        float x[VF_LANES];
+        for (int i = 0; i < VF_LANES; i++)
+            x[i] = i == at ? 3 : -7;
+        cr_assert(vf_max_of(vf_load(x)) == 3);
+        cr_assert(vf_sum(vf_load(x)) == 3 - 7 * (VF_LANES - 1));
+    }
+    cr_assert(isnan(lane(vf_max(vf_set(1), vf_set(NAN)), 0)));
+    cr_assert(lane(vf_max(vf_set(NAN), vf_set(1)), 0) == 1);
+    cr_assert(lane(vf_min(vf_set(NAN), vf_set(1)), 0) == 1);
+}
