@@ -1,0 +1,148 @@
+/* AdamW against a computation in double by the formula of the paper, and the sum of squares. */
+#include "operands.h"
+
+enum { N = 1003, STEPS = 20 };
+
+static tic_adamw_args make(int64_t n) {
+    float *v = normals(n, 4, 1e-3);
+    for (int64_t i = 0; i < n; i++)
+        v[i] = fabsf(v[i]);
+    return (tic_adamw_args){.n = n,
+                            .w = normals(n, 1, 1),
+                            .g = normals(n, 2, 1),
+                            .m = normals(n, 3, 0.1),
+                            .v = v,
+                            .lr = 1e-2f,
+                            .beta1 = 0.9f,
+                            .beta2 = 0.98f,
+                            .eps = 1e-6f,
+                            .weight_decay = 0.2f,
+                            .grad_scale = 0.5f,
+                            .step = 1};
+}
+
+/* Algorithm 2 of Loshchilov & Hutter (2019), with PyTorch's place of eps and decay by lr wd. */
+static void by_hand(const tic_adamw_args *a, const float *g, double *w, double *m, double *v) {
+    for (int64_t i = 0; i < a->n; i++) {
+        const double gradient = (double)g[i] * a->grad_scale;
+        w[i] -= (double)a->lr * a->weight_decay * w[i];
+        m[i] = a->beta1 * m[i] + (1 - (double)a->beta1) * gradient;
+        v[i] = a->beta2 * v[i] + (1 - (double)a->beta2) * gradient * gradient;
+        const double m_hat = m[i] / (1 - pow(a->beta1, (double)a->step));
+        const double v_hat = v[i] / (1 - pow(a->beta2, (double)a->step));
+        w[i] -= a->lr * m_hat / (sqrt(v_hat) + a->eps);
+    }
+}
+
+/* A step rounds w a few times (|w| < 8) and m, v relatively; m's rounding moves w by lr EPS |m| /
+ * sqrt(v), and the early steps' m / sqrt(v) reaches 10 here. */
+Test(adamw, twenty_steps_against_double) {
+    tic_ctx *ctx = check_ctx(2);
+    for (int variant = -1; (variant = check_next(ctx, TIC_OP_ADAMW, variant)) >= 0;) {
+        static double w[N], m[N], v[N];
+        tic_adamw_args a = make(N);
+        for (int64_t i = 0; i < N; i++) {
+            w[i] = a.w[i];
+            m[i] = a.m[i];
+            v[i] = a.v[i];
+        }
+        for (a.step = 1; a.step <= STEPS; a.step++) {
+            const float *g = normals(N, 10 + (uint32_t)a.step, 1);
+            memcpy(a.g, g, N * sizeof *g);
+            a.zero_grad = a.step == STEPS;
+            CHECK_OK(tic_adamw(ctx, &a, err));
+            by_hand(&a, g, w, m, v);
+        }
+        for (int64_t i = 0; i < N; i++) {
+            cr_assert(check_near(a.w[i], w[i], STEPS * EPS * (3 * 8 + 10)), "w[%d]: %.9g, not %.9g",
+                      (int)i, a.w[i], w[i]);
+            cr_assert(check_near(a.m[i], m[i], STEPS * EPS * 2));
+            cr_assert(check_near(a.v[i], v[i], STEPS * EPS * 4));
+            cr_assert_eq(a.g[i], 0);
+        }
+    }
+    tic_ctx_free(ctx);
+}
+
+Test(adamw, edges) {
+    tic_ctx *ctx = check_ctx(1);
+    for (int v = -1; (v = check_next(ctx, TIC_OP_ADAMW, v)) >= 0;) {
+        tic_adamw_args a = make(50);
+        a.g[20] = NAN;
+        a.g[21] = INFINITY;
+        float *g = copy_of(a.g, 50);
+        CHECK_OK(tic_adamw(ctx, &a, err));
+        cr_assert_eq(memcmp(a.g, g, 50 * sizeof *g), 0, "the gradient was touched");
+        for (int i = 0; i < 50; i++)
+            cr_assert_eq(isnan(a.w[i]), i == 20 || i == 21);
+    }
+    tic_adamw_args a = make(5);
+    a.step = 0;
+    CHECK_FAILS(TIC_EUSAGE, "step 0", tic_adamw(ctx, &a, err));
+    a.step = 1;
+    a.beta2 = 1;
+    CHECK_FAILS(TIC_EUSAGE, "betas", tic_adamw(ctx, &a, err));
+    a = make(0);
+    CHECK_OK(tic_adamw(ctx, &a, err));
+    tic_ctx_free(ctx);
+}
+
+Test(adamw, bits_do_not_depend_on_threads) {
+    enum { LARGE = 70001 };
+    tic_adamw_args want = {0};
+    for (int i = 0; i < THREAD_COUNTS; i++) {
+        tic_ctx *ctx = check_ctx(thread_counts[i]);
+        const tic_adamw_args a = make(LARGE);
+        CHECK_OK(tic_adamw(ctx, &a, err));
+        if (i == 0)
+            want = a;
+        same_bits(a.w, want.w, LARGE * sizeof(float), "w", thread_counts[i]);
+        same_bits(a.v, want.v, LARGE * sizeof(float), "v", thread_counts[i]);
+        tic_ctx_free(ctx);
+    }
+}
+
+/* The squares are exact in double and the sum of n of them errs by at most n / 2^53. */
+Test(square_sum, every_tier_gives_the_same_bits) {
+    static const unsigned limits[] = {TIC_ISA_LIMIT_PORTABLE, TIC_ISA_AVX2, 0};
+    static const int64_t sizes[] = {0, 1, 15, 16, 17, 16384, 100003};
+    for (int s = 0; s < 7; s++) {
+        const int64_t n = sizes[s];
+        const float *x = normals(n, 1, 1e15); /* squares overflow f32 */
+        long double want = 0;
+        for (int64_t i = 0; i < n; i++)
+            want += (long double)x[i] * x[i];
+        double first = 0;
+        for (int limit = 0; limit < 3; limit++)
+            for (int t = 0; t < THREAD_COUNTS; t++) {
+                const tic_ctx_options options = {thread_counts[t], limits[limit], NULL};
+                tic_ctx *ctx;
+                double got;
+                CHECK_OK(tic_ctx_new(&ctx, &options, err));
+                CHECK_OK(tic_square_sum(ctx, x, n, &got, err));
+                cr_assert(check_near(got, (double)want, (double)want * (double)n * 0x1p-53));
+                first = limit + t == 0 ? got : first;
+                same_bits(&got, &first, sizeof got, "the sum", thread_counts[t]);
+                tic_ctx_free(ctx);
+            }
+    }
+}
+
+Test(square_sum, is_not_finite_exactly_when_an_element_is_not) {
+    tic_ctx *ctx = check_ctx(2);
+    double sum;
+    float *x = zeros(40000);
+    for (int64_t i = 0; i < 40000; i += 7777) {
+        x[i] = INFINITY;
+        CHECK_OK(tic_square_sum(ctx, x, 40000, &sum, err));
+        cr_assert(isinf(sum));
+        x[i] = NAN;
+        CHECK_OK(tic_square_sum(ctx, x, 40000, &sum, err));
+        cr_assert(isnan(sum));
+        x[i] = 3.4e38f;
+        CHECK_OK(tic_square_sum(ctx, x, 40000, &sum, err));
+        cr_assert(isfinite(sum));
+    }
+    CHECK_FAILS(TIC_EUSAGE, "square_sum", tic_square_sum(ctx, NULL, 1, &sum, err));
+    tic_ctx_free(ctx);
+}

@@ -1,0 +1,355 @@
+/* The contrastive and the distillation loss: every variant against the reference, the reference
+ * against a naive computation and against differences. */
+#include "operands.h"
+
+typedef struct problem {
+    int64_t b, d, teacher_d;
+    tic_dtype precision;
+    float scale;
+} problem;
+static const problem problems[] = {
+    {1, 5, 3, TIC_F32, 14},     {2, 1, 1, TIC_F32, 100},    {7, 16, 24, TIC_F32, 14},
+    {61, 33, 20, TIC_F32, 50},  {300, 24, 40, TIC_F32, 14}, {601, 17, 16, TIC_F32, 100},
+    {64, 32, 32, TIC_BF16, 14}, {521, 16, 8, TIC_BF16, 14},
+};
+enum { PROBLEMS = sizeof problems / sizeof problems[0] };
+
+/* b unit vectors; texts lean towards their pictures, so that the losses are not all alike. */
+static float *features(int64_t b, int64_t d, uint32_t lane, const float *towards) {
+    float *x = normals(b * d, lane, 1);
+    for (int64_t i = 0; i < b; i++) {
+        double sum = 0;
+        for (int64_t c = i * d; c < (i + 1) * d; c++) {
+            x[c] += towards ? 2 * towards[c] : 0;
+            sum += (double)x[c] * x[c];
+        }
+        for (int64_t c = i * d; c < (i + 1) * d; c++)
+            x[c] = (float)(x[c] / sqrt(sum));
+    }
+    return x;
+}
+
+static tic_contrastive_args contrastive(const problem *p) {
+    float *image = features(p->b, p->d, 1, NULL);
+    return (tic_contrastive_args){.b = p->b,
+                                  .d = p->d,
+                                  .precision = p->precision,
+                                  .image = image,
+                                  .text = features(p->b, p->d, 2, image),
+                                  .scale = p->scale,
+                                  .d_image = zeros(p->b * p->d),
+                                  .d_text = zeros(p->b * p->d)};
+}
+
+static tic_distill_args distill(const problem *p) {
+    const tic_contrastive_args c = contrastive(p);
+    float *teacher = features(p->b, p->teacher_d, 3, NULL);
+    return (tic_distill_args){.b = p->b,
+                              .d = p->d,
+                              .teacher_d = p->teacher_d,
+                              .precision = p->precision,
+                              .image = c.image,
+                              .text = c.text,
+                              .teacher_image = teacher,
+                              .teacher_text = features(p->b, p->teacher_d, 4, teacher),
+                              .scale = p->scale,
+                              .teacher_scale = 0.7f * p->scale,
+                              .d_image = c.d_image,
+                              .d_text = c.d_text};
+}
+
+/* Features have norm 1, so a score errs by EPS scale (sqrt(d) + 2) and a probability relatively by
+ * twice that, its lse's sum of b terms and exp. In bf16 the gradients of two variants may differ by
+ * a rounding of each score's gradient. A row of |dS| sums to at most 2/b, a column too. */
+typedef struct bounds {
+    double loss, gradient, d_log_scale;
+} bounds;
+
+static bounds bounds_of(const problem *p) {
+    const double score = EPS * p->scale * (sqrt((double)p->d) + 2);
+    const double teacher = EPS * p->scale * (sqrt((double)p->teacher_d) + 2);
+    const double relative = 2 * (score + teacher) + EPS * (sqrt((double)p->b) + 16);
+    const double rounding = p->precision == TIC_BF16 ? 2 * EPS_BF16 : 0;
+    const double b = (double)p->b;
+    return (bounds){.loss = 4 * relative,
+                    .gradient = p->scale * 4 / b * (relative + rounding),
+                    .d_log_scale = 4 * p->scale * relative};
+}
+
+static void compare(const problem *p, const float *got[2], const float *want[2], double got_loss[2],
+                    double want_loss[2]) {
+    const bounds bound = bounds_of(p);
+    close_to(got[0], want[0], p->b * p->d, bound.gradient, EPS, "d_image");
+    close_to(got[1], want[1], p->b * p->d, bound.gradient, EPS, "d_text");
+    cr_assert(check_near(got_loss[0], want_loss[0], bound.loss), "loss %.12g, not %.12g",
+              got_loss[0], want_loss[0]);
+    cr_assert(check_near(got_loss[1], want_loss[1], bound.d_log_scale),
+              "d_log_scale %.12g, not %.12g", got_loss[1], want_loss[1]);
+}
+
+Test(contrastive, every_variant_against_the_reference) {
+    tic_ctx *ctx = check_ctx(2);
+    for (int i = 0; i < PROBLEMS; i++) {
+        tic_contrastive_args want = contrastive(&problems[i]);
+        force(ctx, TIC_OP_CONTRASTIVE, "ref");
+        CHECK_OK(tic_contrastive(ctx, &want, err));
+        for (int v = -1; (v = check_next(ctx, TIC_OP_CONTRASTIVE, v)) >= 0;) {
+            tic_contrastive_args got = contrastive(&problems[i]);
+            CHECK_OK(tic_contrastive(ctx, &got, err));
+            compare(&problems[i], (const float *[]){got.d_image, got.d_text},
+                    (const float *[]){want.d_image, want.d_text},
+                    (double[]){got.loss, got.d_log_scale}, (double[]){want.loss, want.d_log_scale});
+            const double loss = got.loss;
+            got.d_image = got.d_text = NULL;
+            CHECK_OK(tic_contrastive(ctx, &got, err));
+            cr_assert_eq(got.loss, loss, "the loss alone is another");
+        }
+    }
+    tic_ctx_free(ctx);
+}
+
+Test(distill, every_variant_against_the_reference) {
+    tic_ctx *ctx = check_ctx(2);
+    for (int i = 0; i < PROBLEMS; i++) {
+        tic_distill_args want = distill(&problems[i]);
+        force(ctx, TIC_OP_DISTILL, "ref");
+        CHECK_OK(tic_distill(ctx, &want, err));
+        cr_assert(want.loss >= 0);
+        for (int v = -1; (v = check_next(ctx, TIC_OP_DISTILL, v)) >= 0;) {
+            tic_distill_args got = distill(&problems[i]);
+            CHECK_OK(tic_distill(ctx, &got, err));
+            compare(&problems[i], (const float *[]){got.d_image, got.d_text},
+                    (const float *[]){want.d_image, want.d_text},
+                    (double[]){got.loss, got.d_log_scale}, (double[]){want.loss, want.d_log_scale});
+            const double loss = got.loss;
+            got.d_image = got.d_text = NULL;
+            CHECK_OK(tic_distill(ctx, &got, err));
+            cr_assert_eq(got.loss, loss, "the loss alone is another");
+        }
+    }
+    tic_ctx_free(ctx);
+}
+
+/* ---- the mathematics ------------------------------------------------------------------------ */
+
+/* The textbook's: softmax by long double exponentials that cannot underflow at these scores. */
+static double naive_loss(const tic_contrastive_args *a) {
+    long double total = 0;
+    for (int side = 0; side < 2; side++)
+        for (int64_t i = 0; i < a->b; i++) {
+            long double sum = 0, own = 0;
+            for (int64_t j = 0; j < a->b; j++) {
+                const float *x = a->image + (side ? j : i) * a->d;
+                const float *y = a->text + (side ? i : j) * a->d;
+                long double s = 0;
+                for (int64_t c = 0; c < a->d; c++)
+                    s += (long double)x[c] * y[c];
+                sum += expl(a->scale * s);
+                own = i == j ? a->scale * s : own;
+            }
+            total += logl(sum) - own;
+        }
+    return (double)(total / (2 * a->b));
+}
+
+/* At scale 100 the pairs of opposite vectors lie 200 below the best: a fixed maximum would make
+ * their rows' sums underflow in f32. */
+Test(contrastive, scores_far_apart_against_the_textbook) {
+    static const problem p = {40, 6, 1, TIC_F32, 100};
+    tic_ctx *ctx = check_ctx(2);
+    tic_contrastive_args a = contrastive(&p);
+    for (int64_t c = 0; c < 20 * p.d; c++) /* the first 20 texts point away from their pictures */
+        ((float *)a.text)[c] = -a.image[c];
+    for (int v = -1; (v = check_next(ctx, TIC_OP_CONTRASTIVE, v)) >= 0;) {
+        CHECK_OK(tic_contrastive(ctx, &a, err));
+        const double want = naive_loss(&a);
+        cr_assert(want > 50, "the scores of this test are not far apart");
+        cr_assert(check_near(a.loss, want, bounds_of(&p).loss), "%.9g, not %.9g", a.loss, want);
+        cr_assert(largest(a.d_image, p.b * p.d) > 0 && isfinite(largest(a.d_image, p.b * p.d)));
+    }
+    tic_ctx_free(ctx);
+}
+
+Test(contrastive, perfect_pairs_cost_nothing_and_equal_features_cost_log_b) {
+    static const problem p = {32, 32, 1, TIC_F32, 100};
+    tic_ctx *ctx = check_ctx(1);
+    for (int v = -1; (v = check_next(ctx, TIC_OP_CONTRASTIVE, v)) >= 0;) {
+        tic_contrastive_args a = contrastive(&p);
+        for (int64_t i = 0; i < p.b * p.d; i++)
+            ((float *)a.image)[i] = ((float *)a.text)[i] = i / p.d == i % p.d;
+        CHECK_OK(tic_contrastive(ctx, &a, err));
+        cr_assert(a.loss >= 0 && a.loss < 1e-30); /* 31 exp(-100) is 1e-42 */
+        for (int64_t i = 0; i < p.b * p.d; i++)
+            ((float *)a.image)[i] = ((float *)a.text)[i] = i % p.d == 0;
+        CHECK_OK(tic_contrastive(ctx, &a, err));
+        cr_assert(check_near(a.loss, log(32), 200 * EPS), "%.9g", a.loss);
+    }
+    tic_ctx_free(ctx);
+}
+
+typedef struct point {
+    tic_ctx *ctx;
+    tic_contrastive_args contrastive;
+    tic_distill_args distill;
+    float log_scale;
+} point;
+
+static double contrastive_loss(void *state) {
+    point *at = state;
+    tic_contrastive_args a = at->contrastive;
+    a.scale = expf(at->log_scale);
+    a.d_image = a.d_text = NULL;
+    CHECK_OK(tic_contrastive(at->ctx, &a, err));
+    return a.loss;
+}
+
+static double distill_loss(void *state) {
+    point *at = state;
+    tic_distill_args a = at->distill;
+    a.scale = expf(at->log_scale);
+    a.d_image = a.d_text = NULL;
+    CHECK_OK(tic_distill(at->ctx, &a, err));
+    return a.loss;
+}
+
+static const problem differentiated = {9, 12, 7, TIC_F32, 8};
+
+Test(contrastive, gradients_are_those_of_the_loss) {
+    const problem *p = &differentiated;
+    point at = {.ctx = check_ctx(1), .contrastive = contrastive(p), .log_scale = logf(p->scale)};
+    tic_contrastive_args *a = &at.contrastive;
+    for (int v = -1; (v = check_next(at.ctx, TIC_OP_CONTRASTIVE, v)) >= 0;) {
+        CHECK_OK(tic_contrastive(at.ctx, a, err));
+        const float d_log_scale = (float)a->d_log_scale;
+        force(at.ctx, TIC_OP_CONTRASTIVE, "ref");
+        const int64_t n = p->b * p->d;
+        gradient_of(contrastive_loss, &at, (float *)a->image, n, a->d_image, 0x1p-9, "d_image");
+        gradient_of(contrastive_loss, &at, (float *)a->text, n, a->d_text, 0x1p-9, "d_text");
+        gradient_of(contrastive_loss, &at, &at.log_scale, 1, &d_log_scale, 0x1p-9, "d_log_scale");
+    }
+    tic_ctx_free(at.ctx);
+}
+
+Test(distill, gradients_are_those_of_the_loss) {
+    const problem *p = &differentiated;
+    point at = {.ctx = check_ctx(1), .distill = distill(p), .log_scale = logf(p->scale)};
+    tic_distill_args *a = &at.distill;
+    for (int v = -1; (v = check_next(at.ctx, TIC_OP_DISTILL, v)) >= 0;) {
+        CHECK_OK(tic_distill(at.ctx, a, err));
+        const float d_log_scale = (float)a->d_log_scale;
+        force(at.ctx, TIC_OP_DISTILL, "ref");
+        const int64_t n = p->b * p->d;
+        gradient_of(distill_loss, &at, (float *)a->image, n, a->d_image, 0x1p-9, "d_image");
+        gradient_of(distill_loss, &at, (float *)a->text, n, a->d_text, 0x1p-9, "d_text");
+        gradient_of(distill_loss, &at, &at.log_scale, 1, &d_log_scale, 0x1p-9, "d_log_scale");
+    }
+    tic_ctx_free(at.ctx);
+}
+
+Test(distill, the_teacher_itself_costs_nothing) {
+    static const problem p = {50, 16, 16, TIC_F32, 20};
+    tic_ctx *ctx = check_ctx(2);
+    for (int v = -1; (v = check_next(ctx, TIC_OP_DISTILL, v)) >= 0;) {
+        tic_distill_args a = distill(&p);
+        a.teacher_image = a.image;
+        a.teacher_text = a.text;
+        a.teacher_scale = a.scale;
+        CHECK_OK(tic_distill(ctx, &a, err));
+        cr_assert(fabs(a.loss) <= 1e-13); /* the reference: differences of doubles around 20 */
+        cr_assert_eq(largest(a.d_image, p.b * p.d), 0);
+        cr_assert_eq(a.d_log_scale, 0);
+    }
+    tic_ctx_free(ctx);
+}
+
+/* ---- threads, counts, scratch, bad values --------------------------------------------------- */
+
+Test(losses, bits_do_not_depend_on_threads) {
+    static const problem p = {700, 20, 24, TIC_F32, 30};
+    tic_contrastive_args c = {0};
+    tic_distill_args t = {0};
+    const size_t bytes = (size_t)(p.b * p.d) * sizeof(float);
+    for (int i = 0; i < THREAD_COUNTS; i++) {
+        tic_ctx *ctx = check_ctx(thread_counts[i]);
+        tic_contrastive_args a = contrastive(&p);
+        tic_distill_args d = distill(&p);
+        CHECK_OK(tic_contrastive(ctx, &a, err));
+        CHECK_OK(tic_distill(ctx, &d, err));
+        if (i == 0) {
+            c = a;
+            t = d;
+        }
+        same_bits(a.d_image, c.d_image, bytes, "contrastive d_image", thread_counts[i]);
+        same_bits(a.d_text, c.d_text, bytes, "contrastive d_text", thread_counts[i]);
+        same_bits(&a.loss, &c.loss, 2 * sizeof(double), "contrastive loss", thread_counts[i]);
+        same_bits(d.d_image, t.d_image, bytes, "distill d_image", thread_counts[i]);
+        same_bits(d.d_text, t.d_text, bytes, "distill d_text", thread_counts[i]);
+        same_bits(&d.loss, &t.loss, 2 * sizeof(double), "distill loss", thread_counts[i]);
+        tic_ctx_free(ctx);
+    }
+}
+
+Test(losses, counts_and_scratch) {
+    for (int i = 0; i < PROBLEMS; i++) {
+        const problem *p = &problems[i];
+        tic_ctx *ctx = check_ctx(3);
+        tic_contrastive_args a = contrastive(p);
+        tic_distill_args d = distill(p);
+        tic_counters counters;
+        CHECK_OK(tic_ctx_reserve(ctx, tic_contrastive_scratch(ctx, p->b, p->d), err));
+        CHECK_OK(tic_contrastive(ctx, &a, err));
+        cr_assert_eq(tic_ctx_growths(ctx), 0);
+        CHECK_OK(tic_ctx_reserve(ctx, tic_distill_scratch(ctx, p->b, p->d, p->teacher_d), err));
+        CHECK_OK(tic_distill(ctx, &d, err));
+        cr_assert_eq(tic_ctx_growths(ctx), 0);
+        tic_ctx_counters(ctx, &counters);
+        const tic_macs *by = counters.by[TIC_FOR_FORWARD];
+        cr_assert_eq(by[TIC_OP_GEMM].issued + by[TIC_OP_GEMM].logical, 0);
+        cr_assert_eq(by[TIC_OP_CONTRASTIVE].logical, tic_contrastive_macs(p->b, p->d, true));
+        cr_assert_eq(by[TIC_OP_DISTILL].logical, tic_distill_macs(p->b, p->d, p->teacher_d, true));
+        cr_assert_geq(by[TIC_OP_CONTRASTIVE].issued, by[TIC_OP_CONTRASTIVE].logical);
+        cr_assert_geq(by[TIC_OP_DISTILL].issued, by[TIC_OP_DISTILL].logical);
+        tic_ctx_free(ctx);
+    }
+    cr_assert_eq(tic_contrastive_macs(100, 7, false), 70000);
+    cr_assert_eq(tic_contrastive_macs(100, 7, true), 210000);
+    cr_assert_eq(tic_contrastive_macs(1000, 7, true), 28000000);
+}
+
+Test(losses, not_finite_features_give_a_loss_that_is_not) {
+    static const problem p = {70, 9, 5, TIC_F32, 10};
+    static const float bad[] = {NAN, INFINITY};
+    tic_ctx *ctx = check_ctx(2);
+    for (int b = 0; b < 2; b++) {
+        for (int v = -1; (v = check_next(ctx, TIC_OP_CONTRASTIVE, v)) >= 0;) {
+            tic_contrastive_args a = contrastive(&p);
+            ((float *)a.text)[17 * p.d + 3] = bad[b];
+            CHECK_OK(tic_contrastive(ctx, &a, err));
+            cr_assert_not(isfinite(a.loss));
+        }
+        for (int v = -1; (v = check_next(ctx, TIC_OP_DISTILL, v)) >= 0;) {
+            tic_distill_args a = distill(&p);
+            ((float *)a.image)[17 * p.d + 3] = bad[b];
+            CHECK_OK(tic_distill(ctx, &a, err));
+            cr_assert_not(isfinite(a.loss));
+        }
+    }
+    tic_ctx_free(ctx);
+}
+
+Test(losses, impossible_arguments_are_refused) {
+    tic_ctx *ctx = check_ctx(1);
+    tic_contrastive_args a = contrastive(&problems[2]);
+    a.d_text = NULL;
+    CHECK_FAILS(TIC_EUSAGE, "missing", tic_contrastive(ctx, &a, err));
+    a.d_image = NULL;
+    a.scale = NAN;
+    CHECK_FAILS(TIC_EUSAGE, "scale", tic_contrastive(ctx, &a, err));
+    tic_distill_args d = distill(&problems[2]);
+    d.teacher_d = 0;
+    CHECK_FAILS(TIC_EUSAGE, "teacher", tic_distill(ctx, &d, err));
+    d = distill(&problems[2]);
+    d.teacher_scale = -1;
+    CHECK_FAILS(TIC_EUSAGE, "scales", tic_distill(ctx, &d, err));
+    tic_ctx_free(ctx);
+}
