@@ -150,10 +150,11 @@ tic_status tic_recall_at(tic_ctx *ctx, const float *image, const float *text, in
  * In-domain: mean of the diagonal; backward: mean over j < i; forward: mean over j > i
  * (reference/tic-clip.md); NaN when there is nothing to average.
  *
- * Standard errors are of the evaluation sets' sizes, pairs[j] in column j, not of seeds. A cell's
- * is s_ij = sqrt(E_ij (1 - E_ij) / pairs_j) (binomial; for the mean of two directions an upper
- * bound, reached when they agree pair by pair). Cells of one column share their pairs and are taken
- * as fully correlated (again an upper bound), columns as independent: for a mean over N cells se =
+ * Standard errors are of the evaluation sets' sizes, n = pairs[j] in column j, not of seeds. A
+ * cell's is s_ij = sqrt(p (1 - p) / n) with p = (n E_ij + 1) / (n + 2): binomial, a score of 0 or 1
+ * not being certain; for the mean of two directions an upper bound, reached when they agree pair by
+ * pair. Cells of one column share their pairs and are taken as fully
+ * correlated (again an upper bound), columns as independent: for a mean over N cells se =
  * sqrt(sum_j (sum_{i in column j} s_ij)^2) / N. */
 typedef struct tic_summary {
     double in_domain, backward, forward;

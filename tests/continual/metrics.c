@@ -8,6 +8,11 @@ static void near(double got, double want) {
     cr_assert(fabs(got - want) <= 1e-14, "%.17g, not %.17g", got, want);
 }
 
+/* Of one cell: a hit and a miss more. */
+static double error_of(double hits, double n) {
+    return sqrt((hits + 1) / (n + 2) * (n - hits + 1) / (n + 2) / n);
+}
+
 Test(metrics, three_steps_by_hand) {
     const double e[9] = {0.5, 0.2, 0.1, /**/ 0.4, 0.6, 0.3, /**/ 0.3, 0.5, 0.7};
     const int64_t pairs[3] = {100, 400, 100};
@@ -15,12 +20,15 @@ Test(metrics, three_steps_by_hand) {
     near(s.in_domain, (0.5 + 0.6 + 0.7) / 3);
     near(s.backward, (0.4 + 0.3 + 0.5) / 3);
     near(s.forward, (0.2 + 0.1 + 0.3) / 3);
-    near(s.in_domain_stderr, sqrt(0.25 / 100 + 0.24 / 400 + 0.21 / 100) / 3);
+    double diagonal[3] = {error_of(50, 100), error_of(240, 400), error_of(70, 100)};
+    near(s.in_domain_stderr,
+         sqrt(diagonal[0] * diagonal[0] + diagonal[1] * diagonal[1] + diagonal[2] * diagonal[2]) /
+             3);
     /* Column 0 has two cells below the diagonal, whose errors add up; column 1 one. */
-    double first = sqrt(0.24 / 100) + sqrt(0.21 / 100), second = sqrt(0.25 / 400);
+    double first = error_of(40, 100) + error_of(30, 100), second = error_of(200, 400);
     near(s.backward_stderr, sqrt(first * first + second * second) / 3);
     /* Above: column 1 one cell, column 2 two. */
-    double last = sqrt(0.09 / 100) + sqrt(0.21 / 100), middle = sqrt(0.16 / 400);
+    double last = error_of(10, 100) + error_of(30, 100), middle = error_of(80, 400);
     near(s.forward_stderr, sqrt(last * last + middle * middle) / 3);
 }
 
