@@ -65,8 +65,8 @@ tic_batch *test_batch(const tic_config *config, int64_t n, uint64_t seed) {
     uint64_t position = pixels;
     const int32_t sot = config->vocab_size - 2, eot = config->vocab_size - 1;
     for (int64_t s = 0; s < n; s++) {
-        int32_t length = 2 + (int32_t)tic_random_below(key, position++,
-                                                       (uint64_t)config->context_length - 1);
+        int32_t length =
+            2 + (int32_t)tic_random_below(key, position++, (uint64_t)config->context_length - 1);
         if (s < 2)
             length = s == 0 ? 2 : config->context_length;
         int32_t *ids = batch->ids + batch->offsets[s];
