@@ -2,7 +2,7 @@
  * coefficients, the same rounding to 8 bits between the horizontal and the vertical pass.
  *
  * Both passes are one function, a weighted sum of rows, which the compiler vectorises along the
- * row; the horizontal pass runs on the transposed picture. */
+ * row; the horizontal pass runs on a transposed picture. */
 #include "data/room.h"
 #include <math.h>
 #include <string.h>
@@ -86,11 +86,12 @@ static void sum_rows(uint8_t *out, const uint8_t *rows, size_t stride, const int
     }
 }
 
-/* One pass over rows of `width` bytes: row i of `out` from rows of `in`, whose first is row
- * `origin` of the line that the taps speak of. */
-static void resample(uint8_t *out, const uint8_t *in, int origin, size_t width, const taps *t) {
+/* One pass: row i of `out`, `width` bytes, from rows of `in`, `stride` bytes apart, whose first is
+ * row `origin` of the line that the taps speak of. */
+static void resample(uint8_t *out, const uint8_t *in, int origin, size_t stride, size_t width,
+                     const taps *t) {
     for (int i = 0; i < t->count; i++)
-        sum_rows(out + (size_t)i * width, in + (size_t)(t->from[i] - origin) * width, width,
+        sum_rows(out + (size_t)i * width, in + (size_t)(t->from[i] - origin) * stride, stride,
                  t->weight + (size_t)i * (size_t)t->width, t->number[i], width);
 }
 
@@ -102,17 +103,30 @@ static void transpose(uint8_t *out, const uint8_t *in, int rows, int columns, si
                    in + (size_t)y * stride + (size_t)x * 3, 3);
 }
 
-/* The block of memory of one call. */
-typedef struct workspace {
-    taps x, y;
-    double *weights;  /* one output's, before rounding */
-    uint8_t *columns; /* [box width, rows]: the needed rows of the box, transposed */
-    uint8_t *narrow;  /* [window width, rows]: after the horizontal pass */
-    uint8_t *rows;    /* [rows, window width]: the same, turned back */
-} workspace;
+/* Which pass runs first decides what is rounded, and clipped, in between. Pillow 13.0.0 begins with
+ * the vertical one exactly when it takes away more than twice as many rows as the other takes
+ * columns (found by comparing its output with both orders); before that the horizontal pass always
+ * was the first. */
+static bool vertical_first(const taps *x, const taps *y) {
+    return y->out < y->in && (int64_t)y->in - y->out > 2 * ((int64_t)x->in - x->out);
+}
 
-static int *take_ints(tic_arena *arena, int count) {
-    return tic_arena_take(arena, (size_t)count * sizeof(int));
+/* One call: the two lines of taps, the rows of the box that they need, and memory in one block. */
+typedef struct resizing {
+    taps x, y;
+    int from, rows;   /* needed rows of the box: [from, from + rows) */
+    double *weights;  /* one output's, before rounding */
+    uint8_t *turn[3]; /* the picture between passes and transpositions */
+} resizing;
+
+/* The rows that the window's first and last outputs reach. */
+static void needed_rows(resizing *r) {
+    double scale = (double)r->y.in / r->y.out;
+    double support = bicubic_support * (scale < 1 ? 1 : scale);
+    int from = (int)((r->y.first + 0.5) * scale - support + 0.5);
+    int to = (int)((r->y.first + r->y.count - 0.5) * scale + support + 0.5);
+    r->from = from < 0 ? 0 : from;
+    r->rows = (to > r->y.in ? r->y.in : to) - r->from;
 }
 
 static size_t taps_bytes(const taps *t) {
@@ -121,44 +135,48 @@ static size_t taps_bytes(const taps *t) {
 }
 
 static void take_taps(taps *t, tic_arena *arena) {
-    t->from = take_ints(arena, t->count);
-    t->number = take_ints(arena, t->count);
+    t->from = tic_arena_take(arena, (size_t)t->count * sizeof(int));
+    t->number = tic_arena_take(arena, (size_t)t->count * sizeof(int));
     t->weight = tic_arena_take(arena, (size_t)t->count * (size_t)t->width * sizeof(int32_t));
 }
 
 /* Both passes always run: at equal sizes one has a single weight of 1 and changes nothing. */
-static tic_status run(const tic_image *image, const int box[4], workspace *w, uint8_t *out,
-                      tic_error *err) {
-    int last = w->y.first + w->y.count; /* rows of the box that the window can need */
-    double scale = (double)w->y.in / w->y.out;
-    double support = bicubic_support * (scale < 1 ? 1 : scale);
-    int from = (int)((w->y.first + 0.5) * scale - support + 0.5);
-    int to = (int)((last - 0.5) * scale + support + 0.5);
-    from = from < 0 ? 0 : from;
-    to = to > w->y.in ? w->y.in : to;
-    int rows = to - from, wider = w->x.width > w->y.width ? w->x.width : w->y.width;
-    size_t weights = (size_t)wider * sizeof(double);
-    size_t columns = (size_t)w->x.in * (size_t)rows * 3;
-    size_t narrow = (size_t)w->x.count * (size_t)rows * 3;
+static void run(resizing *r, const uint8_t *in, size_t stride, uint8_t *out) {
+    size_t in_w = (size_t)r->x.in * 3, out_w = (size_t)r->x.count * 3;
+    size_t in_h = (size_t)r->rows * 3, out_h = (size_t)r->y.count * 3;
+    if (vertical_first(&r->x, &r->y)) {
+        resample(r->turn[0], in, r->from, stride, in_w, &r->y);
+        transpose(r->turn[1], r->turn[0], r->y.count, r->x.in, in_w);
+        resample(r->turn[2], r->turn[1], 0, out_h, out_h, &r->x);
+        transpose(out, r->turn[2], r->x.count, r->y.count, out_h);
+    } else {
+        transpose(r->turn[0], in, r->rows, r->x.in, stride);
+        resample(r->turn[1], r->turn[0], 0, in_h, in_h, &r->x);
+        transpose(r->turn[2], r->turn[1], r->x.count, r->rows, in_h);
+        resample(out, r->turn[2], r->from, out_w, out_w, &r->y);
+    }
+}
+
+static tic_status resize(resizing *r, const tic_image *image, const int box[4], uint8_t *out,
+                         tic_error *err) {
+    needed_rows(r);
+    size_t weights = sizeof(double) * (size_t)(r->x.width > r->y.width ? r->x.width : r->y.width);
+    size_t wide = (size_t)(r->x.in > r->x.count ? r->x.in : r->x.count);
+    size_t high = (size_t)(r->rows > r->y.count ? r->rows : r->y.count);
+    size_t turn = wide * high * 3, stride = (size_t)image->width * 3;
     tic_arena arena;
     TIC_TRY(tic_arena_new(&arena,
-                          taps_bytes(&w->x) + taps_bytes(&w->y) + tic_align_up(weights) +
-                              tic_align_up(columns) + 2 * tic_align_up(narrow),
+                          taps_bytes(&r->x) + taps_bytes(&r->y) + tic_align_up(weights) +
+                              3 * tic_align_up(turn),
                           err));
-    take_taps(&w->x, &arena);
-    take_taps(&w->y, &arena);
-    w->weights = tic_arena_take(&arena, weights);
-    w->columns = tic_arena_take(&arena, columns);
-    w->narrow = tic_arena_take(&arena, narrow);
-    w->rows = tic_arena_take(&arena, narrow);
-    fill_taps(&w->x, w->weights);
-    fill_taps(&w->y, w->weights);
-    size_t stride = (size_t)image->width * 3;
-    transpose(w->columns, image->pixels + (size_t)(box[1] + from) * stride + (size_t)box[0] * 3,
-              rows, w->x.in, stride);
-    resample(w->narrow, w->columns, 0, (size_t)rows * 3, &w->x);
-    transpose(w->rows, w->narrow, w->x.count, rows, (size_t)rows * 3);
-    resample(out, w->rows, from, (size_t)w->x.count * 3, &w->y);
+    take_taps(&r->x, &arena);
+    take_taps(&r->y, &arena);
+    r->weights = tic_arena_take(&arena, weights);
+    for (int i = 0; i < 3; i++)
+        r->turn[i] = tic_arena_take(&arena, turn);
+    fill_taps(&r->x, r->weights);
+    fill_taps(&r->y, r->weights);
+    run(r, image->pixels + (size_t)(box[1] + r->from) * stride + (size_t)box[0] * 3, stride, out);
     tic_arena_free(&arena);
     return TIC_OK;
 }
@@ -170,17 +188,17 @@ tic_status tic_resize_window(const tic_image *image, const int box[4], int out_w
         box[3] > image->height || out_w < 1 || out_h < 1)
         return tic_fail(err, TIC_EUSAGE, "resize of [%d,%d,%d,%d] of %d x %d to %d x %d", box[0],
                         box[1], box[2], box[3], image->width, image->height, out_w, out_h);
-    workspace w = {.x = {.in = in_w,
-                         .out = out_w,
-                         .first = window.x0,
-                         .count = window.w,
-                         .width = taps_width(in_w, out_w)},
-                   .y = {.in = in_h,
-                         .out = out_h,
-                         .first = window.y0,
-                         .count = window.h,
-                         .width = taps_width(in_h, out_h)}};
-    return run(image, box, &w, out, err);
+    resizing r = {.x = {.in = in_w,
+                        .out = out_w,
+                        .first = window.x0,
+                        .count = window.w,
+                        .width = taps_width(in_w, out_w)},
+                  .y = {.in = in_h,
+                        .out = out_h,
+                        .first = window.y0,
+                        .count = window.h,
+                        .width = taps_width(in_h, out_h)}};
+    return resize(&r, image, box, out, err);
 }
 
 tic_status tic_resize_bicubic(const tic_image *image, const int box[4], int out_w, int out_h,

@@ -53,6 +53,10 @@ RESIZES = [  # width, height, box, output
     (50, 3, (7, 1, 44, 2), (1, 1)),
     (128, 96, (0, 0, 128, 96), (127, 95)),
     (31, 37, (0, 0, 31, 37), (62, 74)),
+    (56, 72, (0, 0, 56, 72), (40, 40)),  # Pillow 13 swaps its passes just beyond this
+    (56, 73, (0, 0, 56, 73), (40, 40)),
+    (30, 60, (0, 0, 30, 60), (20, 12)),
+    (24, 50, (2, 3, 24, 47), (59, 40)),
 ]
 EVALUATIONS = [  # width, height, size; differences from the size that are odd round to even
     (64, 48, 40), (48, 64, 40), (60, 80, 40), (40, 40, 40), (41, 40, 40), (40, 43, 40),
