@@ -180,6 +180,27 @@ typedef struct tic_gemm_args {
 tic_status tic_gemm(tic_ctx *ctx, const tic_gemm_args *args, tic_error *err);
 size_t tic_gemm_scratch(const tic_ctx *ctx, const tic_gemm_args *args); /* pointers are not read */
 
+/* ---- problems: the shapes that matter, one table for tests, tuner, auditor and benchmarks ---- */
+
+typedef struct tic_problem {
+    const char *name; /* "ViT-B-32 vision, qkv": model and tower, site */
+    tic_op op;
+    /* gemm: as in tic_gemm_args. contrastive: m pairs of n features. layernorm: m rows of n. */
+    int64_t m, n, k;
+    tic_trans trans;
+    tic_act act;
+    bool bias, pre, grad_pre, residual, accumulate, colsum;
+    /* attention: m sequences of `length` tokens each */
+    int length, heads, head_dim;
+    bool causal;
+} tic_problem;
+int tic_problem_count(void);
+const tic_problem *tic_problem_get(int i);
+enum { TIC_PROBLEM_KEY = 200 }; /* bytes, with the NUL */
+/* The key of a plan's line: with its shape for gemm, whose variants have knobs; `any` for every
+ * other operation, which a plan decides once for all shapes. */
+void tic_problem_key(const tic_problem *problem, tic_dtype precision, char key[TIC_PROBLEM_KEY]);
+
 /* ---- attention ----------------------------------------------------------------------------- */
 
 /* Softmax attention over packed sequences of different lengths. Sequence s has query rows

@@ -49,7 +49,7 @@ struct tic_ctx {
 
 /* ---- registry and plan ----------------------------------------------------------------------- */
 
-enum { TIC_SHAPE_TEXT = 160, TIC_KEY_TEXT = 200 }; /* bytes, with the NUL */
+enum { TIC_SHAPE_TEXT = 160, TIC_KEY_TEXT = TIC_PROBLEM_KEY }; /* bytes, with the NUL */
 
 typedef struct tic_choice { /* what a problem is computed with */
     const tic_variant *variant;

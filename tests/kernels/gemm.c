@@ -439,6 +439,81 @@ Test(gemm, counters_match_the_tiles) {
     for_each_variant(check_counters, 3);
 }
 
+/* The table's problems at full size, the default variant against the reference on sampled elements:
+ * the truth in double for the whole of each would take minutes. */
+static void sample_problem(tic_ctx *ctx, const tic_problem *problem, int samples) {
+    setup s = {.trans = problem->trans,
+               .m = problem->m,
+               .n = problem->n,
+               .k = problem->k,
+               .act = problem->act,
+               .bias = problem->bias,
+               .keep_pre = problem->pre,
+               .grad = problem->grad_pre,
+               .residual = problem->residual,
+               .accumulate = problem->accumulate,
+               .colsum = problem->colsum};
+    operands o = new_operands(&s);
+    float first = s.colsum ? o.args.colsum[0] : 0, last = s.colsum ? o.args.colsum[s.m - 1] : 0;
+    CHECK_OK(tic_ctx_reserve(ctx, tic_gemm_scratch(ctx, &o.args), err));
+    CHECK_OK(tic_gemm(ctx, &o.args, err));
+    tic_random key = {11, TIC_RNG_BENCH, 2};
+    for (int x = 0; x < samples; x++)
+        expect_element(&s, &o, (int64_t)tic_random_below(key, (uint64_t)x, (uint64_t)s.m),
+                       (int64_t)tic_random_below(key, (uint64_t)(x + samples), (uint64_t)s.n));
+    expect_element(&s, &o, s.m - 1, s.n - 1);
+    if (s.colsum) {
+        expect_colsum(&s, &o, first, 0);
+        expect_colsum(&s, &o, last, s.m - 1);
+    }
+    free_operands(&o);
+}
+
+Test(gemm, problems_that_matter) {
+    tic_ctx *ctx = check_ctx(2);
+    int seen = 0;
+    for (int i = 0; i < tic_problem_count(); i++) {
+        const tic_problem *problem = tic_problem_get(i);
+        bool mid = problem->m * problem->n * problem->k <= (int64_t)1 << 28;
+        if (problem->op == TIC_OP_GEMM && mid) {
+            sample_problem(ctx, problem, 200);
+            seen++;
+        }
+    }
+    cr_assert(seen >= 20 && tic_ctx_growths(ctx) == 0);
+    tic_ctx_free(ctx);
+}
+
+/* A plan's line under a problem's key is what that problem runs. */
+Test(gemm, problem_keys_are_the_dispatched_keys) {
+    for (int i = 0; i < tic_problem_count(); i++) {
+        const tic_problem *problem = tic_problem_get(i);
+        if (problem->op != TIC_OP_GEMM)
+            continue;
+        setup s = {.trans = problem->trans,
+                   .m = 1,
+                   .n = 1,
+                   .k = 1,
+                   .act = problem->act,
+                   .bias = problem->bias,
+                   .keep_pre = problem->pre,
+                   .grad = problem->grad_pre,
+                   .residual = problem->residual,
+                   .accumulate = problem->accumulate,
+                   .colsum = problem->colsum};
+        operands o = new_operands(&s);
+        char key[TIC_PROBLEM_KEY], shape[TIC_SHAPE_TEXT], expected[TIC_PROBLEM_KEY + 16];
+        o.args.m = problem->m;
+        o.args.n = problem->n;
+        o.args.k = problem->k;
+        tic_gemm_shape(&o.args, shape);
+        snprintf(expected, sizeof expected, "gemm/bf16/%s", shape);
+        tic_problem_key(problem, TIC_BF16, key);
+        cr_assert_str_eq(key, expected);
+        free_operands(&o);
+    }
+}
+
 Test(gemm, bad_arguments_are_named) {
     tic_ctx *ctx = check_ctx(1);
     float x[64] = {0};
