@@ -125,9 +125,13 @@ static void book_head(tic_booking *booking, tic_tower *tower, const extent *e) {
     tower->rstd_out = e->train ? book_floats(booking, e->n) : NULL;
     tower->h_out = book(booking, e->n * tower->width, tic_dtype_size(tower->type));
     tower->projected = book_floats(booking, e->n * tower->embed);
-    tower->offsets = book(booking, e->n + 1, sizeof(int32_t));
-    tower->pooled = book(booking, e->n, sizeof(int32_t));
-    tower->singles = book(booking, e->n + 1, sizeof(int32_t));
+}
+
+/* Never shared between the towers: the vision tower's are filled once. */
+static void book_offsets(tic_booking *booking, tic_tower *tower, int64_t n) {
+    tower->offsets = book(booking, n + 1, sizeof(int32_t));
+    tower->pooled = book(booking, n, sizeof(int32_t));
+    tower->singles = book(booking, n + 1, sizeof(int32_t));
 }
 
 /* config: the vision tower's, which has a front; NULL for text. */
@@ -167,6 +171,8 @@ static void book_step(tic_booking *booking, tic_model *model) {
 
 void tic_book_activations(tic_booking *booking, tic_model *model) {
     book_step(booking, model);
+    book_offsets(booking, &model->vision, model->options.micro_batch);
+    book_offsets(booking, &model->text, model->options.micro_batch);
     const size_t mark = booking->used;
     book_tower(booking, &model->vision, &model->options, &model->config);
     if (model->shared)
