@@ -87,6 +87,8 @@ size_t tic_utf8_mark_lost(const uint8_t *bytes, size_t size, uint8_t *out);
 /* C1 controls become what Windows-1252 has at their place. */
 void tic_fix_c1(tic_runes *text);
 
+/* Normalisation form C, in place. */
+tic_status tic_text_compose(tic_runes *text, tic_error *err);
 /* ftfy.fix_text, in place. */
 tic_status tic_text_fix(tic_runes *text, tic_error *err);
 /* str.lower, in place. */

@@ -115,37 +115,6 @@ static void remove_characters(tic_runes *text) {
     text->count = kept;
 }
 
-/* Normalisation form C, in place. Up to U+02FF every text is in it. */
-static tic_status compose(tic_runes *text, tic_error *err) {
-    uint8_t *utf8 = NULL;
-    utf8proc_int32_t *parts = NULL;
-    size_t size = 0, i = 0;
-    while (i < text->count && text->at[i] < 0x300)
-        i++;
-    if (i == text->count)
-        return TIC_OK;
-    TIC_TRY(tic_alloc(&utf8, text->count, 4, err));
-    for (i = 0; i < text->count; i++)
-        size += (size_t)tic_rune_encode(text->at[i], utf8 + size);
-    const utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
-    /* asked twice: for the length, then for the text */
-    utf8proc_ssize_t count = utf8proc_decompose(utf8, (utf8proc_ssize_t)size, NULL, 0, options);
-    tic_status status = count < 0
-                            ? tic_fail(err, TIC_EINTERNAL, "normalisation of a text failed: %s",
-                                       utf8proc_errmsg(count))
-                            : tic_alloc(&parts, (size_t)count, sizeof *parts, err);
-    if (status == TIC_OK) {
-        utf8proc_decompose(utf8, (utf8proc_ssize_t)size, parts, count, options);
-        count = utf8proc_normalize_utf32(parts, count, options);
-        text->count = 0;
-        for (i = 0; i < (size_t)count && status == TIC_OK; i++)
-            status = tic_runes_push(text, (uint32_t)parts[i], err);
-    }
-    tic_free(utf8);
-    tic_free(parts);
-    return status;
-}
-
 /* ---- all of them --------------------------------------------------------------------------- */
 
 static tic_status fix_once(tic_runes *out, const tic_runes *line, bool unescape, tic_error *err) {
@@ -162,7 +131,7 @@ static tic_status fix_once(tic_runes *out, const tic_runes *line, bool unescape,
     tic_runes_free(&text);
     TIC_TRY(status);
     remove_characters(out);
-    return compose(out, err);
+    return tic_text_compose(out, err);
 }
 
 static tic_status fix_line(tic_runes *line, bool unescape, tic_error *err) {

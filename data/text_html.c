@@ -113,45 +113,69 @@ tic_status tic_html_unescape(tic_runes *out, const uint32_t *text, size_t count,
     return TIC_OK;
 }
 
-/* The length of "&name;" or "&#...;" at text, 0 when there is none: at most 24 ASCII letters and
- * digits. */
-static size_t closed_reference(const uint32_t *text, size_t count) {
-    size_t i = 1;
-    if (count < 3 || text[0] != '&')
-        return 0;
-    if (text[1] == '#')
-        i++;
-    size_t start = i;
+/* The length of "name;" or "#...;" at text, what may follow an '&'; 0 when there is none: at most
+ * 24 ASCII letters and digits. */
+static size_t closed_body(const uint32_t *text, size_t count) {
+    size_t start = count > 0 && text[0] == '#', i = start;
     while (i < count && i - start < 24 && text[i] < 0x80 &&
            (tic_rune_letter(text[i]) || tic_rune_number(text[i])))
         i++;
     return i > start && i < count && text[i] == ';' ? i + 1 : 0;
 }
 
-/* Appends what a closed reference stands for, or the reference itself. */
-static tic_status repair_one(tic_runes *out, const uint32_t *text, size_t length, tic_error *err) {
+/* Appends what '&' and a closed body stand for; nothing known leaves them as they are. */
+static tic_status repair_one(tic_runes *out, const uint32_t *body, size_t length, tic_error *err) {
     uint32_t number, rune;
-    if (text[1] == '#') {
+    if (body[0] == '#') {
         /* all of it has to be a number, and not that of the semicolon */
-        if (read_number(text + 1, length - 1, &number) == length - 1 && number != ';')
+        if (read_number(body, length, &number) == length && number != ';')
             return number_to_rune(number, &rune) ? tic_runes_push(out, rune, err) : TIC_OK;
     } else {
         char name[NAME_LIMIT + 1];
-        const tic_entity *entity = find_entity(name, read_name(text + 1, length - 1, name));
+        const tic_entity *entity = find_entity(name, read_name(body, length, name));
         if (entity && entity->repaired)
             return tic_runes_append_utf8(out, entity->text, err);
     }
-    return tic_runes_append(out, text, length, err);
+    TIC_TRY(tic_runes_push(out, '&', err));
+    return tic_runes_append(out, body, length, err);
+}
+
+/* The length of a body that stands for '&' itself, so that what follows is one in turn; or 0. */
+static size_t ampersand_body(const uint32_t *text, size_t count) {
+    size_t length = closed_body(text, count);
+    uint32_t number = 0;
+    char name[NAME_LIMIT + 1];
+    if (length && text[0] == '#')
+        return read_number(text, length, &number) == length && number == '&' ? length : 0;
+    const tic_entity *entity = length ? find_entity(name, read_name(text, length, name)) : NULL;
+    return entity && entity->repaired && strcmp(entity->text, "&") == 0 ? length : 0;
+}
+
+/* "&amp;amp;amp;...": each pass over the text resolves one level, which for thousands of them would
+ * take square time. All but the innermost few are skipped at once; the text is the same after as
+ * many passes as there are levels. */
+static size_t skip_levels(const uint32_t *text, size_t count) {
+    enum { KEPT = 8 };
+    size_t inner = 0, outer = 0, length;
+    for (int level = 0; (length = ampersand_body(text + inner, count - inner)) > 0; level++) {
+        inner += length;
+        if (level >= KEPT)
+            outer += ampersand_body(text + outer, count - outer);
+    }
+    return outer;
 }
 
 tic_status tic_html_repair(tic_runes *out, const uint32_t *text, size_t count, tic_error *err) {
     for (size_t i = 0; i < count;) {
-        size_t length = closed_reference(text + i, count - i);
+        uint32_t rune = text[i++];
+        if (rune == '&')
+            i += skip_levels(text + i, count - i);
+        size_t length = rune == '&' ? closed_body(text + i, count - i) : 0;
         if (length)
             TIC_TRY(repair_one(out, text + i, length, err));
         else
-            TIC_TRY(tic_runes_push(out, text[i], err));
-        i += length ? length : 1;
+            TIC_TRY(tic_runes_push(out, rune, err));
+        i += length;
     }
     return TIC_OK;
 }

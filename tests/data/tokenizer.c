@@ -113,6 +113,31 @@ Test(tokenizer, very_long_words_take_no_square_time, .timeout = 60) {
     tic_vocab_free(vocab);
 }
 
+/* As deep as a caption can be long; and as many marks on one letter. The limit stands for linear
+ * time: square time took seconds for each. */
+Test(clean, hostile_captions_take_no_square_time, .timeout = 60) {
+    enum { REPEATS = 1 << 18 };
+    static const char *const PARTS[][2] = {{"&", "amp;"}, {"&", "#38;"}};
+    tic_runes text = {0};
+    tic_error err;
+    char *caption = malloc(4 * REPEATS + 2);
+    for (int c = 0; c < 2; c++) {
+        char *at = stpcpy(caption, PARTS[c][0]);
+        for (int i = 0; i < REPEATS; i++)
+            at = stpcpy(at, PARTS[c][1]);
+        cr_assert(tic_text_clean(&text, caption, &err) == TIC_OK);
+        cr_expect(text.count == 1 && text.at[0] == '&');
+    }
+    char *at = stpcpy(caption, "a");
+    for (int i = 0; i < REPEATS; i++) /* acute above, dot below: the dots go first */
+        at = stpcpy(at, "\u0301\u0323");
+    cr_assert(tic_text_clean(&text, caption, &err) == TIC_OK);
+    cr_expect(text.count == 2 * REPEATS && text.at[0] == 0x1EA1); /* a with dot below */
+    cr_expect(text.at[1] == 0x323 && text.at[text.count - 1] == 0x301);
+    free(caption);
+    tic_runes_free(&text);
+}
+
 /* ---- threads ------------------------------------------------------------------------------- */
 
 typedef struct job {
