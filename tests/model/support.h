@@ -7,8 +7,7 @@
 /* Ends the test with the error's line unless `status` is TIC_OK. */
 #define MUST(call)                                                                                 \
     do {                                                                                           \
-        tic_error must_error = {0};                                                                \
-        tic_error *const err = &must_error;                                                        \
+        tic_error must_error = {0}, *const err = &must_error;                                      \
         const tic_status must_status = (call);                                                     \
         cr_assert(must_status == TIC_OK, "%s: %s", #call, must_error.text);                        \
     } while (0)
