@@ -68,6 +68,8 @@ tic_status tic_papi_export(tic_ctx *ctx, tic_error *err) {
 void tic_papi_forget(const tic_ctx *ctx) {
     if (ctx != exported.ctx || ctx == NULL)
         return;
+    /* libsde 1.0 leaks a copy of each event's name here (300 bytes in all), and frees one twice
+     * when the events are unregistered first. */
     papi_sde_shutdown(exported.handle);
     exported.ctx = NULL;
 }

@@ -16,9 +16,10 @@ static void *get_pointer(const void *in) {
     return value;
 }
 
-/* count * size rounded up to whole lines, at least one; false on overflow. */
+/* count * size rounded up to whole lines, at least one; false when no process can hold that. */
 static bool byte_count(size_t count, size_t size, size_t *bytes) {
-    if (__builtin_mul_overflow(count, size, bytes) || *bytes > PTRDIFF_MAX - TIC_ALIGN)
+    const size_t address_space = (size_t)1 << 47; /* of a process on x86-64 */
+    if (__builtin_mul_overflow(count, size, bytes) || *bytes >= address_space)
         return false;
     *bytes = *bytes == 0 ? TIC_ALIGN : tic_align_up(*bytes);
     return true;
