@@ -48,6 +48,9 @@ static const tic_adamw_micro *widest(const tic_ctx *ctx) {
 tic_status tic_square_sum(tic_ctx *ctx, const float *x, int64_t n, double *out, tic_error *err) {
     if (n < 0 || (n > 0 && !x))
         return tic_fail(err, TIC_EUSAGE, "square_sum: %lld elements", (long long)n);
+    *out = 0;
+    if (n == 0)
+        return TIC_OK;
     const tic_adamw_micro *micro = widest(ctx);
     const int64_t chunks = (n + CHUNK - 1) / CHUNK;
     const size_t bytes = tic_align_up((size_t)chunks * sizeof(double));
