@@ -279,13 +279,21 @@ static tic_status fill(tic_loader *l, int threads, tic_error *err) {
     return TIC_OK;
 }
 
+static bool pool_fits(const tic_loader_options *o) {
+    for (size_t i = 0; i < o->pool_size; i++)
+        if (o->pool[i] >= o->index->size)
+            return false;
+    return o->pool_size > 0;
+}
+
 tic_status tic_loader_new(tic_loader **out, const tic_loader_options *options, tic_error *err) {
     tic_loader *l = NULL;
     *out = NULL;
-    if (options->pool_size == 0 || options->batch < 1 || options->image_size < 1 ||
+    if (!pool_fits(options) || options->batch < 1 || options->image_size < 1 ||
         options->context < 2 || options->batch > INT32_MAX / options->context)
         return tic_fail(
-            err, TIC_EUSAGE, "a loader of %zu pairs in batches of %lld, %d pixels, %d tokens",
+            err, TIC_EUSAGE,
+            "a loader of %zu pairs of the index in batches of %lld, %d pixels, %d tokens",
             options->pool_size, (long long)options->batch, options->image_size, options->context);
     TIC_TRY(tic_alloc(&l, 1, sizeof *l, err));
     l->o = *options;

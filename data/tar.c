@@ -132,14 +132,14 @@ static bool pax_record(char *record, size_t left, size_t *length, extension *ext
 }
 
 static bool read_pax(const tic_tar *tar, uint64_t at, uint64_t size, extension *ext) {
-    char *records = NULL;
-    if (size > PAX_BYTES || tic_alloc(&records, size + 1, 1, NULL) != TIC_OK)
+    char records[PAX_BYTES + 1];
+    if (size > PAX_BYTES || !tic_read_at(tar->file, at, records, size))
         return false;
-    bool good = tic_read_at(tar->file, at, records, size);
-    for (size_t from = 0, length; good && from < size; from += length)
-        good = pax_record(records + from, size - from, &length, ext);
-    tic_free(records);
-    return good;
+    records[size] = 0; /* strtoul stops here */
+    for (size_t from = 0, length; from < size; from += length)
+        if (!pax_record(records + from, size - from, &length, ext))
+            return false;
+    return true;
 }
 
 static bool read_long_name(const tic_tar *tar, uint64_t at, uint64_t size, extension *ext) {

@@ -295,8 +295,9 @@ Test(loader, shard_changed) {
 Test(loader, refused) {
     setting s = set_up();
     tic_loader *loader;
-    for (int fault = 0; fault < 5; fault++) {
+    for (int fault = 0; fault < 6; fault++) {
         tic_loader_options options = options_of(&s);
+        s.pool[3] = fault == 5 ? PAIRS : 0; /* beyond the index */
         options.pool_size = fault == 0 ? 0 : PAIRS;
         options.batch = fault == 1 ? 0 : fault == 2 ? INT32_MAX / 2 : BATCH;
         options.image_size = fault == 3 ? 0 : SIZE;
