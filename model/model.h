@@ -37,11 +37,12 @@ uint64_t tic_nominal_text(const tic_config *config);
 /* Training one pair: 3 x forward of both. */
 uint64_t tic_nominal_train(const tic_config *config);
 /* Logical: what the model's calls really need after the exact shortcuts, for n pictures / captions
- * of the given packed lengths, equal to the kernels' logical counters. */
+ * of the given packed lengths, equal to the kernels' logical counters. The forward pass alone, or
+ * with `backward` the backward pass alone. */
 uint64_t tic_logical_image(const tic_config *config, int64_t n, bool backward);
 uint64_t tic_logical_text(const tic_config *config, int64_t n, const int32_t *offsets,
                           bool backward);
-/* The loss over a batch of b: products in units of b*b*embed_dim as the kernel does them. */
+/* The contrastive loss over a batch of b with its gradients (tic_contrastive_macs). */
 uint64_t tic_logical_loss(const tic_config *config, int64_t b);
 
 /* ---- the model ----------------------------------------------------------------------------- */
@@ -62,7 +63,8 @@ typedef struct tic_tensor {
     bool decay;            /* weight decay: ndim >= 2 and no bias, norm, logit_scale */
 } tic_tensor;
 
-/* Bytes that tic_model_new would book, by the same arithmetic. */
+/* Bytes that tic_model_new would book, by the same arithmetic: flat arrays, activations, and the
+ * scratch that a context with all defaults needs. 0 when the shape is impossible. */
 size_t tic_model_memory(const tic_config *config, const tic_model_options *options);
 /* The largest micro-batch (a divisor is not needed) whose model fits `limit` bytes; 0 if none. */
 int64_t tic_micro_batch_for(const tic_config *config, const tic_model_options *options,
@@ -76,7 +78,8 @@ void tic_model_init(tic_model *model, uint64_t seed); /* OpenCLIP's initialisati
 const tic_config *tic_model_config(const tic_model *model);
 tic_ctx *tic_model_ctx(const tic_model *model);
 
-/* Flat arrays, in the order of the tensors, the padding between tensors zero. */
+/* Flat arrays: first the tensors that decay, then the others, each group in the order of the
+ * tensors; the padding between tensors is zero. */
 int64_t tic_model_size(const tic_model *model); /* floats, padding included */
 int tic_model_tensor_count(const tic_model *model);
 const tic_tensor *tic_model_tensor(const tic_model *model, int i);
@@ -86,7 +89,8 @@ float *tic_model_gradient(tic_model *model); /* NULL unless train; likewise the 
 float *tic_model_moment1(tic_model *model);
 float *tic_model_moment2(tic_model *model);
 
-/* L2-normalised features [n, embed_dim] f32. n is at most options.batch; runs in micro-batches. */
+/* L2-normalised features [n, embed_dim] f32. n is at most options.batch; runs in micro-batches.
+ * What the MACs are for is the caller's to say (tic_ctx_purpose). */
 tic_status tic_encode_images(tic_model *model, int64_t n, const uint8_t *pixels, float *features,
                              tic_error *err);
 tic_status tic_encode_texts(tic_model *model, int64_t n, const int32_t *ids, const int32_t *offsets,
@@ -109,7 +113,9 @@ typedef struct tic_step_loss {
 /* Adds the gradient of the loss over the whole batch to the gradient array (zero it first, or let
  * tic_model_update do so). With micro_batch < n: features first, then the loss, then each
  * micro-batch forward again and backward (GradCache), the same gradients within rounding.
- * A loss that is not finite is TIC_EVERIFY. */
+ * A loss that is not finite is TIC_EVERIFY. MACs are charged to TIC_FOR_FORWARD (losses with their
+ * gradients included), TIC_FOR_RECOMPUTE and TIC_FOR_BACKWARD, which stays the context's purpose.
+ */
 tic_status tic_model_gradients(tic_model *model, const tic_batch *batch,
                                const tic_loss_options *options, tic_step_loss *loss,
                                tic_error *err);
