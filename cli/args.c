@@ -1,5 +1,4 @@
-/* The argument parser: flags and positional arguments of a verb, its --help, and the name that was
- * probably meant. */
+/* The argument parser: flags and positional arguments of a verb, and its --help. */
 #include "cli/cli.h"
 #include <errno.h>
 #include <math.h>
@@ -7,53 +6,6 @@
 #include <string.h>
 
 enum { HELP_WIDTH = 96, NAME_LIMIT = 48 };
-
-/* ---- the nearest name ---------------------------------------------------------------------- */
-
-static int least(int a, int b) {
-    return a < b ? a : b;
-}
-
-/* Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours. */
-static int edit_distance(const char *a, const char *b) {
-    int rows[3][NAME_LIMIT + 1];
-    int an = (int)strlen(a), bn = (int)strlen(b);
-    if (an > NAME_LIMIT || bn > NAME_LIMIT)
-        return NAME_LIMIT;
-    for (int j = 0; j <= bn; j++)
-        rows[0][j] = j;
-    for (int i = 1; i <= an; i++) {
-        int *now = rows[i % 3], *up = rows[(i + 2) % 3], *upper = rows[(i + 1) % 3];
-        now[0] = i;
-        for (int j = 1; j <= bn; j++) {
-            int change = up[j - 1] + (a[i - 1] != b[j - 1]);
-            now[j] = least(change, least(up[j], now[j - 1]) + 1);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                now[j] = least(now[j], upper[j - 2] + 1);
-        }
-    }
-    return rows[an % 3][bn];
-}
-
-const char *tic_cli_nearest(const char *given, const char *(*name)(const void *list, int i),
-                            const void *list, int count) {
-    const char *best = NULL;
-    int best_distance = NAME_LIMIT;
-    for (int i = 0; i < count; i++) {
-        int distance = edit_distance(given, name(list, i));
-        if (distance < best_distance) {
-            best_distance = distance;
-            best = name(list, i);
-        }
-    }
-    /* A third of the letters may differ, or the beginning was typed. */
-    if (best != NULL && best_distance <= 1 + (int)strlen(given) / 3)
-        return best;
-    for (int i = 0; i < count; i++)
-        if (strlen(given) >= 2 && strncmp(name(list, i), given, strlen(given)) == 0)
-            return name(list, i);
-    return NULL;
-}
 
 /* ---- help ---------------------------------------------------------------------------------- */
 
@@ -201,7 +153,7 @@ static const char *flag_name(const void *list, int i) {
 
 static tic_status unknown_flag(const tic_verb *verb, const flag_list *list, const char *name,
                                tic_error *err) {
-    const char *nearest = tic_cli_nearest(name, flag_name, list, list->count + 2);
+    const char *nearest = tic_nearest(name, flag_name, list, list->count + 2);
     if (nearest != NULL)
         return tic_fail(err, TIC_EUSAGE, "%s: unknown flag --%s; did you mean --%s?", verb->name,
                         name, nearest);

@@ -73,11 +73,6 @@ typedef struct tic_args {
 tic_status tic_cli_parse(const tic_verb *verb, const tic_flag *flags, int flag_count, int argc,
                          char **argv, tic_args *args, tic_error *err);
 
-/* The name among `count` that is most like `given` (edit distance, transpositions count as one),
- * NULL when none is near enough to be meant. `name` gives the i-th. */
-const char *tic_cli_nearest(const char *given, const char *(*name)(const void *list, int i),
-                            const void *list, int count);
-
 /* ---- tables (table.c) ---------------------------------------------------------------------- */
 
 /* Aligned columns. Remembers its first failure, so that only the print need be checked. */

@@ -90,7 +90,7 @@ static tic_status unknown_verb(int argc, char **argv, tic_error *err) {
     if (group[0] != '\0' && argc == 1)
         return tic_fail(err, TIC_EUSAGE, "%s: which? `ticlip %s --help` lists them", argv[0],
                         argv[0]);
-    const char *nearest = tic_cli_nearest(given, verb_name, verbs, VERBS);
+    const char *nearest = tic_nearest(given, verb_name, verbs, VERBS);
     if (nearest != NULL)
         return tic_fail(err, TIC_EUSAGE, "unknown verb \"%s\"; did you mean \"%s\"?", given,
                         nearest);

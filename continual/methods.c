@@ -30,8 +30,8 @@ const tic_method *tic_method_get(int i) {
     return &methods[i];
 }
 
-static const char *method_name(int i) {
-    return methods[i].name;
+static const char *method_name(const void *list, int i) {
+    return ((const tic_method *)list)[i].name;
 }
 
 tic_status tic_method_find(const tic_method **out, const char *name, tic_error *err) {
@@ -41,7 +41,7 @@ tic_status tic_method_find(const tic_method **out, const char *name, tic_error *
             *out = &methods[i];
             return TIC_OK;
         }
-    const char *nearest = tic_nearest(name, method_name, tic_method_count());
+    const char *nearest = tic_nearest(name, method_name, methods, tic_method_count());
     if (nearest != NULL)
         return tic_fail(err, TIC_EUSAGE, "unknown method \"%s\"; did you mean \"%s\"?", name,
                         nearest);

@@ -7,9 +7,6 @@
 
 enum { TIC_METHODS_MAX = 16, TIC_FILE_LIMIT = 1 << 30 };
 
-/* The name in `list` most like `given` (edit distance), NULL when none is near enough. */
-const char *tic_nearest(const char *given, const char *(*name)(int i), int count);
-
 /* ---- what was spent (spent.c) -------------------------------------------------------------- */
 
 /* Of one step of one method. Purposes as in tic_purpose. */

@@ -85,8 +85,8 @@ const tic_setting *tic_setting_get(int i) {
     return &settings[i];
 }
 
-static const char *setting_name(int i) {
-    return settings[i].name;
+static const char *setting_name(const void *list, int i) {
+    return ((const tic_setting *)list)[i].name;
 }
 
 /* Budget and recipe of the embedded data set's demonstration (docs/world.md); betas, eps and decay
@@ -108,47 +108,6 @@ void tic_experiment_defaults(tic_experiment *experiment) {
         .eval_pairs = 400,
         .save_every = 60,
     };
-}
-
-/* ---- the nearest name ---------------------------------------------------------------------- */
-
-enum { NAME_MAX_LENGTH = 48 };
-
-static int least(int a, int b) {
-    return a < b ? a : b;
-}
-
-/* Insertions, deletions and substitutions (Levenshtein), one row at a time. */
-static int edit_distance(const char *a, const char *b) {
-    int row[NAME_MAX_LENGTH + 1];
-    int an = (int)strlen(a), bn = (int)strlen(b);
-    if (an > NAME_MAX_LENGTH || bn > NAME_MAX_LENGTH)
-        return NAME_MAX_LENGTH;
-    for (int j = 0; j <= bn; j++)
-        row[j] = j;
-    for (int i = 1; i <= an; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= bn; j++) {
-            int change = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = least(change, 1 + least(row[j], row[j - 1]));
-        }
-    }
-    return row[bn];
-}
-
-const char *tic_nearest(const char *given, const char *(*name)(int i), int count) {
-    const char *best = NULL;
-    int best_distance = 2 + (int)strlen(given) / 3; /* beyond: not meant */
-    for (int i = 0; i < count; i++) {
-        int distance = edit_distance(given, name(i));
-        if (distance < best_distance) {
-            best_distance = distance;
-            best = name(i);
-        }
-    }
-    return best;
 }
 
 /* ---- setting by name ----------------------------------------------------------------------- */
@@ -253,7 +212,7 @@ tic_status tic_experiment_set(tic_experiment *experiment, const char *name, cons
                               tic_error *err) {
     const tic_setting *setting = find_setting(name);
     if (setting == NULL) {
-        const char *nearest = tic_nearest(name, setting_name, tic_setting_count());
+        const char *nearest = tic_nearest(name, setting_name, settings, tic_setting_count());
         return tic_fail(err, TIC_EUSAGE, "unknown setting \"%s\"%s%s%s", name,
                         nearest ? "; did you mean \"" : "", nearest ? nearest : "",
                         nearest ? "\"?" : "");

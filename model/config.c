@@ -187,8 +187,9 @@ tic_status tic_config_find(tic_config *out, const char *name_or_path, tic_error 
     }
     if (is_path(name_or_path))
         return load(out, name_or_path, err);
-    const int near = tic_nearest(name_or_path, names, NATIVES);
+    const char *near = tic_nearest(name_or_path, tic_name_in, names, NATIVES);
     return tic_fail(err, TIC_EUSAGE, "no model is called \"%s\"%s%s%s", name_or_path,
-                    near < 0 ? "; a name, a model json or a folder is needed" : "; did you mean \"",
-                    near < 0 ? "" : names[near], near < 0 ? "" : "\"?");
+                    near == NULL ? "; a name, a model json or a folder is needed"
+                                 : "; did you mean \"",
+                    near == NULL ? "" : near, near == NULL ? "" : "\"?");
 }

@@ -196,10 +196,10 @@ static tic_status refuse_unknown(const place *at, const char *key, tic_error *er
     const char *names[64];
     for (int i = 0; i < at->count; i++)
         names[i] = at->rules[i].key;
-    const int near = tic_nearest(key, names, at->count);
+    const char *near = tic_nearest(key, tic_name_in, names, at->count);
     return tic_fail(err, TIC_EINPUT, "%s:%d: unknown key \"%s\"%s%s%s", at->file, line_in(at, key),
-                    key, near < 0 ? "" : "; did you mean \"", near < 0 ? "" : names[near],
-                    near < 0 ? "" : "\"?");
+                    key, near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
+                    near == NULL ? "" : "\"?");
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */

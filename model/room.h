@@ -263,8 +263,6 @@ tic_status tic_config_parse(tic_config *config, const char *path, const char *te
 /* OpenAI's mean and std of pixels. */
 void tic_config_normalisation(tic_config *config);
 bool tic_config_equal(const tic_config *a, const tic_config *b); /* the name is not compared */
-/* Index of the name nearest to `name` by edit distance, -1 when none is near. */
-int tic_nearest(const char *name, const char *const *names, int count);
 
 /* ---- pass.c: passes of a real model ---------------------------------------------------------- */
 

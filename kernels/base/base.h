@@ -6,6 +6,7 @@
 #include "file.h"
 #include "hash.h"
 #include "memory.h"
+#include "names.h"
 #include "random.h"
 #include "status.h"
 
