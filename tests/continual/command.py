@@ -12,7 +12,7 @@ import time
 import unittest
 
 TICLIP = sys.argv.pop(1)
-WORLD = os.environ["TIC_TINY_WORLD"]
+WORLD = os.path.join(os.environ["TIC_TINY_WORLD"], "plain")
 MODEL = {"embed_dim": 32,
          "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "head_width": 16,
                         "patch_size": 8},
@@ -28,10 +28,11 @@ class Command(unittest.TestCase):
         with open(self.model, "w", encoding="utf-8") as file:
             json.dump(MODEL, file)
 
-    def line(self, out, *more, pairs=448):
+    def line(self, out, *more, pairs=192):
         return [TICLIP, "run", "--data", WORLD, "--out", os.path.join(self.folder.name, out),
                 "--model", self.model, "--batch", "16", "--warmup", "2", "--vocab-size", "600",
-                "--eval-pairs", "20", "--precision", "f32", "--pairs", str(pairs), *more]
+                "--eval-pairs", "20", "--precision", "f32", "--first-step", "2020", "--threads", "1",
+                "--pairs", str(pairs), *more]
 
     def call(self, line, code=0):
         done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
@@ -53,7 +54,7 @@ class Command(unittest.TestCase):
         self.assertEqual(set(results["methods"]), {"sequential", "cumulative-all", "oracle"})
         evaluated = json.loads(self.call(
             [TICLIP, "eval", os.path.join(self.folder.name, "a", "oracle", "2022"), "--data", WORLD,
-             "--eval-pairs", "20", "--json", "--index",
+             "--eval-pairs", "20", "--first-step", "2020", "--json", "--index",
              os.path.join(self.folder.name, "a", "index.bin")]).stdout)
         self.assertEqual(evaluated["tasks"]["retrieval"]["per_step"],
                          results["methods"]["oracle"]["tasks"]["retrieval"]["E"][-1])
@@ -63,7 +64,7 @@ class Command(unittest.TestCase):
         with open(path, "w", encoding="utf-8") as file:
             json.dump({"data": WORLD, "out": os.path.join(self.folder.name, "e"),
                        "model": self.model, "batch": 16, "warmup": 2, "vocab_size": 600,
-                       "eval_pairs": 20, "precision": "f32", "pairs": 448}, file)
+                       "eval_pairs": 20, "precision": "f32", "pairs": 192, "first_step": "2020"}, file)
         done = self.call([TICLIP, "run", path, "--methods", "sequential", "--json"])
         self.assertEqual(list(json.loads(done.stdout)["methods"]), ["sequential"])
         self.call(self.line("b", "--methods", "sequential"))
@@ -89,10 +90,10 @@ class Command(unittest.TestCase):
         self.fail(path + " never came")
 
     def test_interrupt_exits_6_and_the_same_command_continues(self):
-        line = self.line("i", "--methods", "sequential", pairs=44800)
+        line = self.line("i", "--methods", "sequential", pairs=9600)
         with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                               text=True) as running:
-            self.wait_for(os.path.join(self.folder.name, "i", "sequential", "2016"))
+            self.wait_for(os.path.join(self.folder.name, "i", "sequential", "2020"))
             other = self.call(line, 5)
             self.assertEqual(len(other.stderr.strip().splitlines()), 1)
             running.send_signal(signal.SIGINT)
@@ -100,16 +101,16 @@ class Command(unittest.TestCase):
         self.assertEqual(running.returncode, 6, text)
         self.assertIn("continues", text)
         self.call(line)
-        self.call(self.line("j", "--methods", "sequential", pairs=44800))
+        self.call(self.line("j", "--methods", "sequential", pairs=9600))
         self.assertEqual(self.weights("i"), self.weights("j"))
 
     def test_train_one_step(self):
         self.call(self.line("t", "--methods", "sequential"))
         line = self.line("o", pairs=64)
         line[1] = "train"
-        self.call(line + ["--from", os.path.join(self.folder.name, "t", "sequential", "2016"),
-                          "--step", "2017"])
-        self.assertEqual(self.weights("t", "sequential/2017"), self.weights("o", "sequential/2017"))
+        self.call(line + ["--from", os.path.join(self.folder.name, "t", "sequential", "2020"),
+                          "--step", "2021"])
+        self.assertEqual(self.weights("t", "sequential/2021"), self.weights("o", "sequential/2021"))
 
 
 if __name__ == "__main__":

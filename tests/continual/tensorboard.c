@@ -57,7 +57,7 @@ Test(tensorboard, records) {
                      "\x2A\x24"
                      "\x0A\x11\x0A\x0A"
                      "train/loss\x15\x00\x00\x20\x40",
-                     23) == 0);
+                     21) == 0);
     cr_assert(memcmp(data + 12 + 2 + 19, "\x0A\x0F\x0A\x08train/lr\x15\x00\x00\x00\x80", 17) == 0);
     cr_assert_eq(length, 12 + 2 + 0x24);
     cr_assert_eq(at, board.size);
