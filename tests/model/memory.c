@@ -32,6 +32,11 @@ static void check_promise(const tic_model_options *options) {
     tic_ctx_free(ctx);
 }
 
+#if defined(__has_feature) /* clang's way to say what gcc says with a macro */
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
 #if !defined(__SANITIZE_ADDRESS__) /* its allocator keeps no such statistics */
 Test(memory, promised_is_booked) {
     check_promise(&(tic_model_options){.batch = 16, .train = true});
