@@ -159,7 +159,6 @@ static tic_status forecast(tic_session *s, tic_forecast *f, tic_error *err) {
 }
 
 static tic_status open_all(tic_session *s, tic_error *err) {
-    TIC_TRY(tic_make_folder(s->x->out, err));
     TIC_TRY(tic_config_find(&s->config, s->x->model, err));
     TIC_TRY(tic_session_data(s, err));
     TIC_TRY(tic_session_vocab(s, NULL, err));
@@ -167,14 +166,15 @@ static tic_status open_all(tic_session *s, tic_error *err) {
     return tic_session_precision(s, err);
 }
 
+static tic_status forecast_run(tic_session *s, void *out, tic_error *err) {
+    TIC_TRY(open_all(s, err));
+    return forecast(s, out, err);
+}
+
 tic_status tic_run_forecast(const tic_experiment *experiment, const tic_hooks *hooks,
                             tic_forecast *out, tic_error *err) {
     tic_session s = {.x = experiment, .hooks = hooks};
     *out = (tic_forecast){.steps = 0};
     TIC_TRY(tic_experiment_check(experiment, err));
-    tic_status status = open_all(&s, err);
-    if (status == TIC_OK)
-        status = forecast(&s, out, err);
-    tic_session_close(&s);
-    return status;
+    return tic_in_run(&s, forecast_run, out, err);
 }

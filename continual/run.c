@@ -4,9 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* RUN is made and locked while `work` runs in a session on it. */
-static tic_status in_folder(tic_session *s, tic_status (*work)(tic_session *, void *, tic_error *),
-                            void *user, tic_error *err) {
+tic_status tic_in_run(tic_session *s, tic_run_work work, void *user, tic_error *err) {
     char path[TIC_PATH];
     int lock;
     TIC_TRY(tic_make_folder(s->x->out, err));
@@ -43,7 +41,7 @@ static tic_status run_all(tic_session *s, void *user, tic_error *err) {
 tic_status tic_run(const tic_experiment *experiment, const tic_hooks *hooks, tic_error *err) {
     tic_session s = {.x = experiment, .hooks = hooks};
     TIC_TRY(tic_experiment_check(experiment, err));
-    return in_folder(&s, run_all, NULL, err);
+    return tic_in_run(&s, run_all, NULL, err);
 }
 
 /* ---- one step from a checkpoint ------------------------------------------------------------ */
@@ -91,5 +89,5 @@ tic_status tic_train_one(const tic_experiment *experiment, const char *method, c
         TIC_TRY(tic_experiment_set(&x, "model", from, err));
     if (from != NULL && x.vocab[0] == '\0')
         TIC_TRY(tic_checkpoint_vocab(from, x.vocab, err));
-    return in_folder(&s, run_one, &one, err);
+    return tic_in_run(&s, run_one, &one, err);
 }

@@ -13,7 +13,11 @@ typedef struct tic_item {
     const char *from; /* given weights (`ticlip train`); NULL: as the method says */
 } tic_item;
 
-/* Opens or goes on with s->x->out; the caller holds its lock and closes the session. */
+/* Runs `work` in a session on RUN, which is made and locked against other processes, and closes the
+ * session. */
+typedef tic_status (*tic_run_work)(tic_session *s, void *user, tic_error *err);
+tic_status tic_in_run(tic_session *s, tic_run_work work, void *user, tic_error *err);
+/* Opens or goes on with s->x->out. */
 tic_status tic_run_open(tic_session *s, tic_error *err);
 /* Trains and evaluates the items in order, leaving out what the ledger has. */
 tic_status tic_run_items(tic_session *s, const tic_item *items, int count, tic_error *err);
