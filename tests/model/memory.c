@@ -4,17 +4,23 @@
 #include <criterion/criterion.h>
 #include <malloc.h>
 
-/* Bytes in use on the heap, mapped blocks included. */
-static size_t in_use(void) {
-    const struct mallinfo2 info = mallinfo2();
-    return info.uordblks + info.hblkhd;
-}
-
 static tic_config demo_config(void) {
     tic_config config;
     MUST(tic_config_find(&config, "ViT-Nano-8-40", err));
     config.vocab_size = 2000;
     return config;
+}
+
+#if defined(__has_feature) /* clang's way to say what gcc says with a macro */
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
+#if !defined(__SANITIZE_ADDRESS__) /* its allocator keeps no such statistics */
+/* Bytes in use on the heap, mapped blocks included. */
+static size_t in_use(void) {
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
 }
 
 /* The model's own struct, the table of tensors and the allocator's caches come on top. */
@@ -32,12 +38,6 @@ static void check_promise(const tic_model_options *options) {
     tic_ctx_free(ctx);
 }
 
-#if defined(__has_feature) /* clang's way to say what gcc says with a macro */
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__
-#endif
-#endif
-#if !defined(__SANITIZE_ADDRESS__) /* its allocator keeps no such statistics */
 Test(memory, promised_is_booked) {
     check_promise(&(tic_model_options){.batch = 16, .train = true});
     check_promise(&(tic_model_options){.batch = 16, .micro_batch = 3, .train = true});
