@@ -72,12 +72,13 @@ Batch MakeBatch(const tic_config &config, int64_t n, bool web) {
     return batch;
 }
 
-// Resident memory of the process, KiB. Not from statm, whose counts lag by dozens of pages.
-double ResidentKib() {
+// Anonymous memory of the process, KiB: pages of program files come and go by sixteens. Not from
+// statm, whose counts lag by dozens of pages.
+double AnonymousKib() {
     std::ifstream file("/proc/self/smaps_rollup");
     double kib = 0;
     for (std::string word; file >> word;)
-        if (word == "Rss:")
+        if (word == "Anonymous:")
             file >> kib;
     return kib;
 }
@@ -129,7 +130,7 @@ void Run(benchmark::State &state, const Case &which, tic_dtype precision, bool w
         return state.SkipWithError(err.text);
 
     tic_counters before, after;
-    const double resident = ResidentKib();
+    const double anonymous = AnonymousKib();
     tic_ctx_counters(setup.ctx.get(), &before);
     for (auto _ : state) {
         if (Step(setup.model.get(), &batch.view, step++, &err) != TIC_OK)
@@ -147,7 +148,7 @@ void Run(benchmark::State &state, const Case &which, tic_dtype precision, bool w
         Counter(static_cast<double>(to.logical - from.logical) * 1e-9, Counter::kIsRate);
     state.counters["tokens/caption"] =
         static_cast<double>(batch.view.tokens) / static_cast<double>(batch.view.n);
-    state.counters["growth_KiB"] = ResidentKib() - resident;
+    state.counters["growth_KiB"] = AnonymousKib() - anonymous;
 }
 
 void Register() {
