@@ -47,7 +47,7 @@ const tic_variant tic_registry[] = {
         .unavailable = tic_gemm_blis_unavailable,
         .run = tic_gemm_blocked,
         .micro = &tic_gemm_blis_skx,
-        GEMM_KNOBS(384, 144, 4096),
+        GEMM_KNOBS(768, 96, 4096),
     },
     {
         .info = {"blis-haswell-6x16", TIC_OP_GEMM, TIC_ISA_AVX2, BOTH,

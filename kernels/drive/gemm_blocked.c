@@ -159,6 +159,31 @@ static void pack_a(const shape *s, const gemm_piece *piece, const item *it, unsi
     }
 }
 
+/* Inlined by force: gcc 12 takes a function of prefetches for one without effects and drops it. */
+static inline __attribute__((always_inline)) void
+prefetch_rows(const void *data, tic_dtype type, int64_t ld, const tic_gemm_tile *tile) {
+    enum { LINE = 64 };
+    size_t size = tic_dtype_size(type);
+    for (int y = 0; y < tile->rows; y++) {
+        const char *row = (const char *)data + (size_t)((tile->i0 + y) * ld + tile->j0) * size;
+        for (size_t x = 0; x < (size_t)tile->cols * size; x += LINE)
+            __builtin_prefetch(row + x);
+    }
+}
+
+/* Asks for what the epilogue will touch, before the micro-kernel's last block hides the wait: the
+ * rows of a tile lie too far apart for the hardware to foresee. */
+static inline __attribute__((always_inline)) void prefetch_epilogue(const tic_gemm_args *args,
+                                                                    const tic_gemm_tile *tile) {
+    prefetch_rows(args->c.data, args->c.type, args->c.ld, tile);
+    if (args->pre.data != NULL)
+        prefetch_rows(args->pre.data, args->pre.type, args->pre.ld, tile);
+    if (args->grad_pre.data != NULL)
+        prefetch_rows(args->grad_pre.data, args->grad_pre.type, args->grad_pre.ld, tile);
+    if (args->residual != NULL && args->residual != args->c.data)
+        prefetch_rows(args->residual, TIC_F32, args->ld_residual, tile);
+}
+
 /* Adds block j of the span to the tile (row tile i, column panel n of the item); finishes the tile
  * after the last block. `slot` is where its sums are gathered when not in C. */
 static void do_tile(const shape *s, const gemm_piece *piece, const item *it, int64_t j, int64_t i,
@@ -181,6 +206,8 @@ static void do_tile(const shape *s, const gemm_piece *piece, const item *it, int
         micro->tile(length, a, b, args->accumulate || later_span || j > 0, c, args->c.ld);
         return;
     }
+    if (j == piece->blocks - 1)
+        prefetch_epilogue(args, &tile);
     if (length > 0)
         micro->tile(length, a, b, j > 0, slot, micro->tile_n);
     else
