@@ -1,6 +1,7 @@
 /* The trainer of one step: batches, gradients, updates, counters, saved states, and the exact
  * continuation from them. */
 #include "room.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,10 +29,25 @@ uint64_t tic_stream_seed(int64_t seed, int step_index) {
 
 /* ---- saved states -------------------------------------------------------------------------- */
 
+/* Weights that overflowed are never saved: a finite gradient can do that too. */
+static tic_status check_weights(const training *t, tic_error *err) {
+    tic_model *model = t->s->model;
+    double sum;
+    TIC_TRY(tic_square_sum(t->s->ctx, tic_model_weights(model), tic_model_size(model), &sum, err));
+    if (isfinite(sum))
+        return TIC_OK;
+    return tic_fail(
+        err, TIC_EVERIFY,
+        "%s/%s: weights are not finite after iteration %lld; nothing was saved (a lower "
+        "learning rate may help)",
+        t->job->method, t->job->step, (long long)t->spent.iterations);
+}
+
 /* The board first: a state must never know of more of it than the disk holds. */
 static tic_status save_state(training *t, tic_error *err) {
     char board_size[32], iterations[32];
     char *spent = NULL;
+    TIC_TRY(check_weights(t, err));
     json_t *json = tic_spent_json(&t->spent);
     tic_status status = tic_file_write(t->job->board, t->board.bytes, t->board.size, err);
     if (status == TIC_OK)
@@ -267,6 +283,7 @@ static tic_status train(training *t, tic_error *err) {
         if (!last && tic_now() - t->saved >= (double)x->save_every)
             TIC_TRY(save_state(t, err));
     }
+    TIC_TRY(check_weights(t, err));
     TIC_TRY(tic_file_write(t->job->board, t->board.bytes, t->board.size, err));
     return tic_model_save(t->s->model, t->job->folder, err);
 }

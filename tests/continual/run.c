@@ -2,6 +2,8 @@
  * threads, micro-batches, and what refuses to go on. */
 #include "tests/continual/tiny.h"
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -287,6 +289,54 @@ Test(run, two_runs_on_one_folder) {
     cr_assert(waitpid(child, NULL, 0) == child);
     set(&x, "methods", "sequential");
     run_to_its_end(&x, NULL);
+}
+
+/* ---- what goes wrong ----------------------------------------------------------------------- */
+
+Test(run, what_is_not_finite_is_never_saved) {
+    char path[TIC_PATH + 64];
+    x.pairs = TINY_STEPS * 30 * TINY_BATCH;
+    set(&x, "lr", "1000"); /* times the decay: weights grow ten-thousandfold an iteration */
+    set(&x, "weight-decay", "10");
+    set(&x, "save-every", "0");
+    cr_assert_eq(tic_run(&x, NULL, &err), TIC_EVERIFY, "%s", err.text);
+    cr_assert(strstr(err.text, "sequential/2020") != NULL, "%s", err.text);
+    cr_assert(strstr(err.text, "iteration") != NULL, "%s", err.text);
+    cr_assert_eq(events_in(&x, "step_end"), 0);
+    snprintf(path, sizeof path, "%s/%s", x.out, weights_of("sequential", "2020"));
+    cr_assert(!tic_file_exists(path));
+    snprintf(path, sizeof path, "%s/sequential/2020/state.safetensors", x.out);
+    tic_safetensors *state;
+    cr_assert_eq(tic_safetensors_open(&state, path, &err), TIC_OK, "%s", err.text);
+    for (int i = 0; i < tic_safetensors_count(state); i++) {
+        const tic_array *array = tic_safetensors_get(state, i);
+        for (size_t k = 0; strcmp(array->dtype, "F32") == 0 && k < array->bytes / 4; k++) {
+            float value;
+            memcpy(&value, (const char *)array->data + 4 * k, 4);
+            cr_assert(isfinite(value), "%s[%zu]", array->name, k);
+        }
+    }
+    tic_safetensors_close(state);
+}
+
+Test(run, a_full_disk_loses_nothing) {
+    tic_hooks hooks = {.stop = stop_soon};
+    set(&x, "methods", "sequential");
+    set(&y, "methods", "sequential");
+    set(&x, "save-every", "0");
+    cr_assert_eq(tic_run(&x, &hooks, &err), TIC_EINTERRUPTED, "%s", err.text);
+    pid_t child = fork();
+    if (child == 0) { /* files of more than 64 KiB cannot be written: a state has 600 */
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){65536, 65536});
+        _exit((int)tic_run(&x, NULL, &err));
+    }
+    int status;
+    cr_assert(waitpid(child, &status, 0) == child);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == TIC_ERESOURCE, "status %d", status);
+    run_to_its_end(&x, NULL);
+    run_to_its_end(&y, NULL);
+    cr_assert(same_file(&x, &y, weights_of("sequential", "2022")));
 }
 
 /* ---- eval, train, forecast ----------------------------------------------------------------- */
