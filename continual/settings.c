@@ -96,7 +96,7 @@ void tic_experiment_defaults(tic_experiment *experiment) {
         .methods = "sequential,cumulative-all,oracle",
         .model = "ViT-Nano-8-40",
         .vocab_size = 2048,
-        .pairs = 77000,
+        .pairs = 63000,
         .batch = 128,
         .warmup = 40,
         .lr = 1e-3,
