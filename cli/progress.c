@@ -87,7 +87,9 @@ void tic_progress_work(void *user, const char *what, uint64_t done, uint64_t tot
     char left[32] = "";
     double spent = now - state.began;
     if (total == 0 || done == 0 || spent < 0.5) {
-        if (total == 0)
+        if (total == 0 && done == 0)
+            tic_progress_show("%s", what);
+        else if (total == 0)
             tic_progress_show("%s: %llu", what, (unsigned long long)done);
         else
             tic_progress_show("%s: %llu of %llu", what, (unsigned long long)done,

@@ -15,11 +15,12 @@ static void show_iteration(const tic_event *e) {
     char left[32] = "?";
     if (e->seconds_left >= 0)
         tic_duration(left, e->seconds_left);
+    /* What matters most first: a narrow terminal cuts the end off. */
     tic_progress_show(
-        "%s %s | %lld/%lld | loss %.3f | lr %.1e | %.0f pairs/s | %.0f GMAC/s nominal, "
-        "%.0f logical | %.1f %% of the budget | %s left",
-        label_of(e->method), e->step, (long long)e->iteration, (long long)e->iterations, e->loss,
-        e->lr, e->pairs_per_second, e->nominal_gmacs, e->logical_gmacs, 100 * e->share, left);
+        "%s %s | %lld/%lld | %s left | %.1f %% of the budget | loss %.3f | lr %.1e | %.0f pairs/s "
+        "| %.0f GMAC/s nominal, %.0f logical",
+        label_of(e->method), e->step, (long long)e->iteration, (long long)e->iterations, left,
+        100 * e->share, e->loss, e->lr, e->pairs_per_second, e->nominal_gmacs, e->logical_gmacs);
 }
 
 static void show_step(const tic_event *e) {
@@ -28,9 +29,9 @@ static void show_step(const tic_event *e) {
     if (known)
         tic_duration(left, e->seconds_left);
     tic_progress_note(
-        "%s %s: %lld iterations, in-domain recall@1 %.3f | %.1f %% of the budget%s%s%s", e->method,
-        e->step, (long long)e->iterations, e->in_domain, 100 * e->share, known ? " | " : "", left,
-        known ? " left" : "");
+        "%s %s: %lld iterations, in-domain recall@1 %.3f | %.1f %% of the budget%s%s%s",
+        label_of(e->method), e->step, (long long)e->iterations, e->in_domain, 100 * e->share,
+        known ? " | " : "", left, known ? " left" : "");
 }
 
 static void on_event(void *user, const tic_event *event) {
