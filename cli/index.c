@@ -78,6 +78,7 @@ tic_status tic_cli_index_open(tic_index **out, const char *folder, const tic_ind
         .min_side = (int)values->min_side,
         .max_bad = (uint64_t)values->max_bad,
         .progress = tic_progress_work,
+        .stop = tic_cli_stopped,
     };
     if (built != NULL)
         *built = false;

@@ -46,7 +46,7 @@ static tic_status score(tic_session *s, const char *checkpoint, tic_scores *scor
     s->micro_batch = s->x->batch;
     TIC_TRY(tic_session_model(s, false, err));
     TIC_TRY(tic_model_load(s->model, checkpoint, err));
-    return tic_evaluate(s->model, s->x->batch, s->tasks, scores, err);
+    return tic_evaluate(s->model, s->x->batch, s->tasks, s->hooks, scores, err);
 }
 
 static json_t *task_entry(const tic_session *s, const tic_score *score) {

@@ -187,10 +187,12 @@ tic_status tic_tasks_load(tic_tasks **out, const char *data, tic_index *index,
                           const tic_steps *steps, const tic_vocab *vocab, int image_size,
                           int context, int threads, tic_error *err);
 void tic_tasks_free(tic_tasks *tasks); /* NULL is allowed */
+typedef struct tic_hooks tic_hooks;
 /* Appends to *scores, the caller's also on failure. `batch` is at most the model's. MACs go to
- * TIC_FOR_EVALUATION. A subset of a step with fewer than two pairs gets no score. */
-tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks, tic_scores *scores,
-                        tic_error *err);
+ * TIC_FOR_EVALUATION. A subset of a step with fewer than two pairs gets no score. The hooks (NULL:
+ * none) are asked whether to stop between steps and static sets: TIC_EINTERRUPTED. */
+tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks,
+                        const tic_hooks *hooks, tic_scores *scores, tic_error *err);
 
 /* Any checkpoint on the data of an experiment (`ticlip eval`): the settings used are data, index or
  * out, the steps', eval_pairs, batch, seed, threads, precision, vocab, filter and max_bad. What
@@ -198,7 +200,6 @@ tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks,
  * a run: vocab.txt.gz, plan.txt, and for precision `auto` the run's. *json is a
  * document {"schema":1,"checkpoint":...,"steps":[...],"tasks":{TASK:{"metric","pairs":[...],
  * "per_step":[...]}, "static/NAME":{"metric","pairs","value"}}}, the caller's (tic_free). */
-typedef struct tic_hooks tic_hooks;
 tic_status tic_evaluate_checkpoint(const tic_experiment *experiment, const char *checkpoint,
                                    const tic_hooks *hooks, char **json, tic_error *err);
 
@@ -224,7 +225,9 @@ typedef struct tic_event {
 } tic_event;
 struct tic_hooks {
     void (*event)(void *user, const tic_event *event);
-    bool (*stop)(void *user); /* asked every iteration: finish it, save, TIC_EINTERRUPTED */
+    /* Asked after every iteration (it is finished and saved), while shards are indexed, and between
+     * the parts of an evaluation: true ends in TIC_EINTERRUPTED, and the same call continues. */
+    bool (*stop)(void *user);
     void *user;
 };
 

@@ -220,8 +220,15 @@ static tic_status score_static(const scoring *s, const tic_static *fixed, tic_er
     return status;
 }
 
-tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks, tic_scores *scores,
-                        tic_error *err) {
+static tic_status go_on(const tic_hooks *hooks, tic_error *err) {
+    return tic_asked_to_stop(hooks) ? tic_fail(err, TIC_EINTERRUPTED,
+                                               "stopped while evaluating; the same command does "
+                                               "this evaluation again")
+                                    : TIC_OK;
+}
+
+tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks,
+                        const tic_hooks *hooks, tic_scores *scores, tic_error *err) {
     scoring s = {.model = model,
                  .ctx = tic_model_ctx(model),
                  .tasks = tasks,
@@ -232,10 +239,16 @@ tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks,
     tic_ctx_purpose(s.ctx, TIC_FOR_EVALUATION);
     if (tasks->classes != NULL)
         status = make_classifier(&s, &tasks->prompts, tasks->classes->count, &s.classifier, err);
-    for (int step = 0; step < tasks->steps && status == TIC_OK; step++)
-        status = score_step(&s, step, err);
-    for (int i = 0; i < tasks->statics && status == TIC_OK; i++)
-        status = score_static(&s, &tasks->fixed[i], err);
+    for (int step = 0; step < tasks->steps && status == TIC_OK; step++) {
+        status = go_on(hooks, err);
+        if (status == TIC_OK)
+            status = score_step(&s, step, err);
+    }
+    for (int i = 0; i < tasks->statics && status == TIC_OK; i++) {
+        status = go_on(hooks, err);
+        if (status == TIC_OK)
+            status = score_static(&s, &tasks->fixed[i], err);
+    }
     tic_free(s.classifier);
     return status;
 }

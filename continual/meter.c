@@ -29,6 +29,10 @@ bool tic_asked_to_stop(const tic_hooks *hooks) {
     return hooks != NULL && hooks->stop != NULL && hooks->stop(hooks->user);
 }
 
+bool tic_prepare_stop(void *hooks) {
+    return tic_asked_to_stop(hooks);
+}
+
 void tic_meter_begin(tic_meter *meter) {
     meter->began = meter->last = tic_now();
     meter->began_done = meter->done;

@@ -91,6 +91,7 @@ void tic_note(const tic_hooks *hooks, const char *format, ...)
 /* A tic_progress_fn whose user is a tic_hooks (or NULL). */
 void tic_prepare_progress(void *hooks, const char *what, uint64_t done, uint64_t total);
 bool tic_asked_to_stop(const tic_hooks *hooks);
+bool tic_prepare_stop(void *hooks); /* the same as a tic_stop_fn */
 
 /* ---- evaluation sets in memory (tasks.c), scored by evaluate.c ------------------------------ */
 

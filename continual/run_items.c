@@ -274,7 +274,7 @@ static tic_status evaluate_item(tic_session *s, const tic_item *items, int i, ti
     tic_counters before;
     double begun = tic_now();
     tic_ctx_counters(s->ctx, &before);
-    tic_status status = tic_evaluate(s->model, s->x->batch, s->tasks, &scores, err);
+    tic_status status = tic_evaluate(s->model, s->x->batch, s->tasks, s->hooks, &scores, err);
     tic_spent_count(&spent, s->ctx, &before);
     spent.seconds = tic_now() - begun;
     tic_meter_evaluated(&s->meter, spent.pairs);

@@ -20,6 +20,7 @@ static tic_status open_index(tic_session *s, const char *path, tic_error *err) {
                                  .filter = x->filter,
                                  .max_bad = (uint64_t)x->max_bad,
                                  .progress = tic_prepare_progress,
+                                 .stop = tic_prepare_stop,
                                  .user = (void *)s->hooks};
     TIC_TRY(tic_index_load(&s->index, path, x->data, &options, err));
     if (s->index != NULL)

@@ -9,6 +9,8 @@
 
 /* Called now and then from the calling thread; `total` is 0 while unknown. */
 typedef void (*tic_progress_fn)(void *user, const char *what, uint64_t done, uint64_t total);
+/* Asked now and then from the calling thread: true ends the work with TIC_EINTERRUPTED. */
+typedef bool (*tic_stop_fn)(void *user);
 
 /* ---- index --------------------------------------------------------------------------------- */
 
@@ -64,6 +66,7 @@ typedef struct tic_index_options {
     int min_side; /* with filter: pictures with a smaller side are rejected; pixels, 0: none */
     uint64_t max_bad;         /* damaged shards may lose this many pairs, more is TIC_EINPUT */
     tic_progress_fn progress; /* may be NULL */
+    tic_stop_fn stop;         /* may be NULL; what was read till then is lost */
     void *user;
 } tic_index_options;
 

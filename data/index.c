@@ -54,6 +54,7 @@ static tic_status run(const build *b, size_t count, tic_work_fn item, const char
                      .item = item,
                      .user = (void *)(uintptr_t)b,
                      .progress = b->options->progress,
+                     .stop = b->options->stop,
                      .progress_user = b->options->user,
                      .what = what};
     return tic_work_run(&work, err);

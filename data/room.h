@@ -15,11 +15,13 @@ typedef struct tic_work {
     tic_work_fn item;
     void *user;
     tic_progress_fn progress; /* may be NULL; called by the caller's thread with `what` */
-    void *progress_user;
+    tic_stop_fn stop;         /* may be NULL; asked by the caller's thread */
+    void *progress_user;      /* of both */
     const char *what;
 } tic_work;
 /* Does every item once. Items are started in order; when some fail the error is that of the first
- * of them, whatever the number of threads, and items after it may be left undone. */
+ * of them, whatever the number of threads, and items after it may be left undone.
+ * TIC_EINTERRUPTED when it was stopped. */
 tic_status tic_work_run(const tic_work *work, tic_error *err);
 int tic_threads(int asked); /* 0: one per core */
 

@@ -44,6 +44,16 @@ static void tell(crew *c) {
     work->progress(work->progress_user, work->what, atomic_load(&c->done), work->count);
 }
 
+/* Items that are begun still come to their end. */
+static void ask_to_stop(crew *c, size_t i) {
+    const tic_work *work = c->work;
+    tic_error error;
+    if (!work->stop || !work->stop(work->progress_user))
+        return;
+    tic_fail(&error, TIC_EINTERRUPTED, "%s: stopped; the same command begins it again", work->what);
+    note_error(c, i, &error);
+}
+
 /* All items before a failed one were started before it, so each of them runs to its own end: the
  * smallest failing item is found by any number of threads. */
 static void *labour(void *user) {
@@ -57,8 +67,10 @@ static void *labour(void *user) {
         if (c->work->item(c->work->user, self->number, i, &error) != TIC_OK)
             note_error(c, i, &error);
         atomic_fetch_add(&c->done, 1);
-        if (self->number == 0)
+        if (self->number == 0) {
             tell(c);
+            ask_to_stop(c, i);
+        }
     }
 }
 

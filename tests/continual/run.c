@@ -121,6 +121,12 @@ Test(run, a_shared_first_step_equals_separate_training) {
     json_decref(ry);
 }
 
+/* Indexing asks whether to stop too; the tests that stop mean training and evaluation. */
+static void index_first(const tic_experiment *e) {
+    tic_forecast f;
+    cr_assert_eq(tic_run_forecast(e, NULL, &f, &err), TIC_OK, "%s", err.text);
+}
+
 /* Stops at every `*user`-th question. */
 static bool stop_now(void *user) {
     static int asked;
@@ -128,9 +134,10 @@ static bool stop_now(void *user) {
 }
 
 Test(run, stopped_and_continued_is_the_same_run) {
-    int every = 3;
+    int every = 5; /* one more than a step's evaluation asks, which begins again when stopped */
     tic_hooks hooks = {.stop = stop_now, .user = &every};
     int stops = 0;
+    index_first(&x);
     for (tic_status status; (status = tic_run(&x, &hooks, &err)) != TIC_OK; stops++) {
         cr_assert_eq(status, TIC_EINTERRUPTED, "%s", err.text);
         cr_assert(stops < 200);
@@ -151,6 +158,23 @@ Test(run, stopped_and_continued_is_the_same_run) {
     }
     json_decref(rx);
     json_decref(ry);
+}
+
+static bool always(void *user) {
+    (void)user;
+    return true;
+}
+
+Test(run, indexing_and_evaluation_stop_when_asked) {
+    tic_hooks hooks = {.stop = always};
+    char checkpoint[TIC_PATH + 64], *text;
+    set(&x, "methods", "sequential");
+    cr_assert_eq(tic_run(&x, &hooks, &err), TIC_EINTERRUPTED, "%s", err.text);
+    cr_assert(strstr(err.text, "reading shards") != NULL, "%s", err.text);
+    run_to_its_end(&x, NULL);
+    snprintf(checkpoint, sizeof checkpoint, "%s/sequential/2021", x.out);
+    cr_assert_eq(tic_evaluate_checkpoint(&x, checkpoint, &hooks, &text, &err), TIC_EINTERRUPTED);
+    cr_assert(strstr(err.text, "evaluating") != NULL, "%s", err.text);
 }
 
 Test(run, threads_do_not_change_a_bit) {
@@ -257,6 +281,7 @@ Test(run, refuses_other_settings_and_changed_data) {
     char all[TIC_PATH], fewer[TIC_PATH];
     link_world(all, "all", 2);
     set(&x, "data", all);
+    index_first(&x);
     cr_assert_eq(tic_run(&x, &hooks, &err), TIC_EINTERRUPTED, "%s", err.text);
     y = x;
     set(&y, "lr", "0.002");
@@ -324,6 +349,7 @@ Test(run, a_full_disk_loses_nothing) {
     set(&x, "methods", "sequential");
     set(&y, "methods", "sequential");
     set(&x, "save-every", "0");
+    index_first(&x);
     cr_assert_eq(tic_run(&x, &hooks, &err), TIC_EINTERRUPTED, "%s", err.text);
     pid_t child = fork();
     if (child == 0) { /* files of more than 64 KiB cannot be written: a state has 600 */
