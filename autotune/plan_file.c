@@ -76,7 +76,7 @@ static tic_status check_frame(const char *path, char *bytes, size_t size, char *
         return tic_fail(err, TIC_EINPUT, "%s:1: not a ticlip plan of version 1", path);
     size_t tail = strlen(hash_word) + 64 + 1;
     if (size < strlen(magic) + tail || memchr(bytes, 0, size) != NULL ||
-        memcmp(bytes + size - tail, hash_word, strlen(hash_word)) != 0)
+        memcmp(bytes + size - tail, hash_word, strlen(hash_word)) != 0 || bytes[size - 1] != '\n')
         return tic_fail(err, TIC_EINPUT, "%s: cut off: its last line is not a sha256", path);
     char hex[65];
     hash_hex(bytes, size - tail, hex);

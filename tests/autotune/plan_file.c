@@ -56,6 +56,14 @@ Test(plan_file, another_machine_is_refused_unless_not_asked) {
     tic_plan_free(plan);
 }
 
+/* Not tic_file_write: two thousand durable writes would take a slow disk a quarter of a minute. */
+static void damage(const char *bytes, size_t size) {
+    FILE *file = fopen(path, "wb");
+    cr_assert_not_null(file);
+    cr_assert_eq(fwrite(bytes, 1, size, file), size);
+    cr_assert_eq(fclose(file), 0);
+}
+
 Test(plan_file, every_cut_and_every_flipped_bit_is_refused) {
     save_default("machine A");
     char *bytes = NULL;
@@ -63,14 +71,14 @@ Test(plan_file, every_cut_and_every_flipped_bit_is_refused) {
     cr_assert_eq(tic_file_read(path, 1 << 20, &bytes, &size, &err), TIC_OK);
     for (size_t cut = 0; cut < size; cut++) {
         tic_plan *plan = NULL;
-        cr_assert_eq(tic_file_write(path, bytes, cut, &err), TIC_OK);
+        damage(bytes, cut);
         cr_expect_eq(tic_plan_load(&plan, path, NULL, &err), TIC_EINPUT, "cut at %zu", cut);
         tic_plan_free(plan);
     }
     for (size_t at = 0; at < size; at++) {
         tic_plan *plan = NULL;
         bytes[at] ^= 1 << (at % 7);
-        cr_assert_eq(tic_file_write(path, bytes, size, &err), TIC_OK);
+        damage(bytes, size);
         cr_expect_eq(tic_plan_load(&plan, path, NULL, &err), TIC_EINPUT, "flipped at %zu", at);
         bytes[at] ^= 1 << (at % 7);
         tic_plan_free(plan);
