@@ -188,8 +188,8 @@ static tic_status put_set_texts(embedder *to, const tic_evalset *set, tic_error 
             char text[4096];
             int count;
             text_of(set, row, text, sizeof text);
-            TIC_TRY(tic_tokenize(to->vocab, text, to->config.context_length,
-                                 to->ids + to->offsets[n], &count, err));
+            TIC_TRY(tic_tokenize_caption(to->vocab, text, to->config.context_length,
+                                         to->ids + to->offsets[n], &count, err));
             to->offsets[n + 1] = to->offsets[n] + count;
             TIC_TRY(put_name(to, "text", row, text, err));
         }

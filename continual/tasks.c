@@ -37,7 +37,7 @@ static tic_status texts_add(tic_texts *texts, const loading *l, const char *text
     int count;
     if (l->context > 1024)
         return tic_fail(err, TIC_EUSAGE, "context length %d is over 1024", l->context);
-    TIC_TRY(tic_tokenize(l->vocab, text, l->context, ids, &count, err));
+    TIC_TRY(tic_tokenize_caption(l->vocab, text, l->context, ids, &count, err));
     return texts_put(texts, ids, count, err);
 }
 

@@ -169,6 +169,10 @@ const char *tic_vocab_piece(const tic_vocab *vocab, int id);
  * utf8proc's word; OpenCLIP's depends on the installed `regex`. */
 tic_status tic_tokenize(const tic_vocab *vocab, const char *text, int context, int32_t *ids,
                         int *count, tic_error *err);
+/* What a text tower reads of a caption: the same ids up to the first EOT. CLIP pools there (the
+ * argmax of the ids), and with causal attention what follows it changes nothing. */
+tic_status tic_tokenize_caption(const tic_vocab *vocab, const char *text, int context, int32_t *ids,
+                                int *count, tic_error *err);
 
 /* ---- pictures ------------------------------------------------------------------------------ */
 

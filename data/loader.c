@@ -101,7 +101,7 @@ static tic_status make_anew(tic_loader *l, scratch *own, size_t place, uint64_t 
     const char *caption;
     tic_image image;
     TIC_TRY(tic_index_read(l->o.index, pair, &own->image, &own->text, &caption, err));
-    TIC_TRY(tic_tokenize(l->o.vocab, caption, l->o.context, ids, count, err));
+    TIC_TRY(tic_tokenize_caption(l->o.vocab, caption, l->o.context, ids, count, err));
     TIC_TRY(decode(l, pair, &own->image, &image, err));
     if (l->cache)
         tic_cache_put(l->cache, place, &image, ids, *count);

@@ -164,3 +164,13 @@ tic_status tic_tokenize(const tic_vocab *vocab, const char *text, int context, i
     free_workspace(&work);
     return status;
 }
+
+tic_status tic_tokenize_caption(const tic_vocab *vocab, const char *text, int context, int32_t *ids,
+                                int *count, tic_error *err) {
+    TIC_TRY(tic_tokenize(vocab, text, context, ids, count, err));
+    int end = 0;
+    while (ids[end] != vocab->size - 1) /* the last id is one */
+        end++;
+    *count = end + 1;
+    return TIC_OK;
+}

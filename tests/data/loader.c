@@ -181,7 +181,7 @@ static void expect_batch(const setting *s, const tic_batch *b, const tic_loader_
         else
             tic_preprocess_eval(&image, SIZE, want, NULL);
         cr_expect(memcmp(b->pixels + (size_t)i * sizeof want, want, sizeof want) == 0);
-        cr_assert(tic_tokenize(s->vocab, caption, CONTEXT, ids, &count, NULL) == TIC_OK);
+        cr_assert(tic_tokenize_caption(s->vocab, caption, CONTEXT, ids, &count, NULL) == TIC_OK);
         cr_assert(b->offsets[i + 1] - b->offsets[i] == count);
         cr_expect(memcmp(b->ids + b->offsets[i], ids, (size_t)count * sizeof *ids) == 0);
         tic_free(image.pixels);

@@ -87,6 +87,28 @@ Test(tokenizer, cuts_to_the_context_with_the_end_last) {
     EXPECT_IDS("abaa", 3, SOT, 512, EOT);
 }
 
+/* "<end_of_text>" in a caption: CLIP pools at the first EOT, so a text tower reads no further. */
+Test(tokenizer, captions_end_at_their_first_end_of_text) {
+    static const char *const texts[] = {"aba <end_of_text> b", "aba", "<end_of_text>",
+                                        "aba<end_of_text><end_of_text>"};
+    static const int whole[] = {5, 3, 3, 5}, cut[] = {3, 3, 2, 3};
+    tic_vocab *vocab = small_vocab();
+    tic_error err;
+    for (int i = 0; i < 4; i++) {
+        int32_t ids[CONTEXT], caption[CONTEXT];
+        int count, cut_count;
+        cr_assert(tic_tokenize(vocab, texts[i], CONTEXT, ids, &count, &err) == TIC_OK);
+        cr_assert(tic_tokenize_caption(vocab, texts[i], CONTEXT, caption, &cut_count, &err) ==
+                  TIC_OK);
+        cr_expect(count == whole[i] && cut_count == cut[i], "\"%s\": %d, %d", texts[i], count,
+                  cut_count);
+        cr_expect(memcmp(ids, caption, (size_t)cut_count * sizeof *ids) == 0);
+        for (int k = 0; k < cut_count; k++)
+            cr_expect((caption[k] == EOT) == (k == cut_count - 1));
+    }
+    tic_vocab_free(vocab);
+}
+
 Test(tokenizer, refuses_a_context_without_room) {
     tic_vocab *vocab = small_vocab();
     tic_error err;

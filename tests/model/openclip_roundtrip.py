@@ -45,7 +45,7 @@ def draw_batch(config):
     size, text = config["vision_cfg"]["image_size"], config["text_cfg"]
     pixels = rng.integers(0, 256, (PAIRS, size, size, 3), dtype=np.uint8)
     lengths = rng.integers(2, text["context_length"] + 1, PAIRS)
-    lengths[0] = text["context_length"]
+    lengths[:2] = text["context_length"], 5
     padded = np.zeros((PAIRS, text["context_length"]), dtype=np.int64)
     for row, length in zip(padded, lengths):
         row[:length] = rng.integers(1, text["vocab_size"] - 1, length)
@@ -53,6 +53,9 @@ def draw_batch(config):
     packed = {"pixels": pixels,
               "ids": np.concatenate([r[:n] for r, n in zip(padded, lengths)]).astype(np.int32),
               "offsets": np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)}
+    # OpenCLIP gets the whole row of a caption that holds an EOT in the middle, and pools there.
+    padded[1, 5:] = rng.integers(1, text["vocab_size"] - 1, text["context_length"] - 5)
+    padded[1, 8] = text["vocab_size"] - 1
     return pixels, padded, packed
 
 
