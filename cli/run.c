@@ -44,8 +44,9 @@ static tic_status print_forecast(const tic_experiment *x, const tic_forecast *f,
     tic_table_row(&table, "all methods\t%s pairs, %lld iterations, %s nominal MACs, %s logical",
                   tic_quantity(a, (double)f->pairs_total), (long long)f->iterations_total,
                   tic_quantity(b, f->nominal_total), tic_quantity(c, f->logical_total));
-    tic_table_row(&table, "expected time at %.3g GMAC/s (logical, measured now)\t%s", f->gmacs,
-                  tic_duration(a, f->seconds));
+    tic_table_row(&table,
+                  "expected time, static tasks aside, at %.3g GMAC/s (logical, measured now)\t%s",
+                  f->gmacs, tic_duration(a, f->seconds));
     TIC_TRY(tic_table_end(&table, stderr, err));
     fputc('\n', stderr);
     return TIC_OK;

@@ -241,11 +241,11 @@ typedef struct tic_forecast {
     int64_t pairs_total, iterations_total;
     double nominal_total, logical_total; /* training, all methods and steps */
     double gmacs;   /* logical, per second, of training steps measured on this machine just now */
-    double seconds; /* training and evaluation */
+    double seconds; /* of what is not done yet: training, and evaluation but for the static sets */
     char precision[8];
 } tic_forecast;
 /* Reads or makes the index (kept in the run's folder) and the vocabulary, and measures for a few
- * seconds. Starts no run. */
+ * seconds. Starts no run; refuses as tic_run does. */
 tic_status tic_run_forecast(const tic_experiment *experiment, const tic_hooks *hooks,
                             tic_forecast *out, tic_error *err);
 

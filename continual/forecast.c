@@ -18,7 +18,7 @@ static tic_status mean_tokens(tic_session *s, double *out, tic_error *err) {
         char *text;
         int length;
         TIC_TRY(tic_index_caption(s->index, (uint32_t)(i * size / count), &text, err));
-        tic_status status = tic_tokenize(s->vocab, text, context, ids, &length, err);
+        tic_status status = tic_tokenize_caption(s->vocab, text, context, ids, &length, err);
         tic_free(text);
         if (status != TIC_OK)
             return status;
@@ -114,8 +114,8 @@ static int64_t held_out(const tic_session *s) {
     return (int64_t)sum;
 }
 
-/* Steps that are taken over cost MACs of the budget but no time. Evaluation: forward only, of the
- * held-out pairs; static sets are not looked at here. */
+/* Steps that are taken over cost MACs of the budget but no time, nor does what a begun run has
+ * done. Evaluation: forward only, of the held-out pairs; static sets are not looked at here. */
 static tic_status add_up(const tic_session *s, double *timed_pairs, tic_forecast *f,
                          tic_error *err) {
     tic_item *items;
@@ -126,8 +126,10 @@ static tic_status add_up(const tic_session *s, double *timed_pairs, tic_forecast
         int64_t pairs = items[i].budget.iterations * s->x->batch;
         f->iterations_total += items[i].budget.iterations;
         f->pairs_total += pairs;
-        if (items[i].same_as < 0)
-            *timed_pairs += (double)pairs + (double)held_out(s) / 3;
+        if (items[i].same_as >= 0)
+            continue;
+        *timed_pairs += tic_item_ended(s, &items[i]) == NULL ? (double)pairs : 0;
+        *timed_pairs += tic_item_evaluated(s, &items[i]) == NULL ? (double)held_out(s) / 3 : 0;
     }
     f->steps = s->steps.count;
     f->methods = count / s->steps.count;
@@ -138,7 +140,6 @@ static tic_status add_up(const tic_session *s, double *timed_pairs, tic_forecast
 static tic_status forecast(tic_session *s, tic_forecast *f, tic_error *err) {
     tic_model_options options = {.batch = s->x->batch, .precision = s->precision, .train = true};
     double timed_pairs, rate;
-    TIC_TRY(tic_session_micro_batch(s, err));
     options.micro_batch = s->micro_batch;
     f->parameters = tic_config_parameters(&s->config);
     f->micro_batch = s->micro_batch;
@@ -158,16 +159,9 @@ static tic_status forecast(tic_session *s, tic_forecast *f, tic_error *err) {
     return TIC_OK;
 }
 
-static tic_status open_all(tic_session *s, tic_error *err) {
-    TIC_TRY(tic_config_find(&s->config, s->x->model, err));
-    TIC_TRY(tic_session_data(s, err));
-    TIC_TRY(tic_session_vocab(s, NULL, err));
-    TIC_TRY(tic_session_context(s, NULL, err));
-    return tic_session_precision(s, err);
-}
-
 static tic_status forecast_run(tic_session *s, void *out, tic_error *err) {
-    TIC_TRY(open_all(s, err));
+    TIC_TRY(tic_run_look(s, err));
+    TIC_TRY(tic_run_settle(s, err));
     return forecast(s, out, err);
 }
 

@@ -215,9 +215,11 @@ tic_status tic_results_make(const tic_ledger *ledger, json_t **out, tic_error *e
             status = add_method(ledger, method, steps, methods, err);
     }
     if (status == TIC_OK)
-        *out = json_pack("{s:i, s:O, s:O, s:O, s:O}", "schema", 1, "machine",
+        *out = json_pack("{s:i, s:O, s:O, s:O, s:O, s:{s:I, s:s}}", "schema", 1, "machine",
                          json_object_get(begin, "machine"), "experiment",
-                         json_object_get(begin, "experiment"), "steps", steps, "methods", methods);
+                         json_object_get(begin, "experiment"), "steps", steps, "methods", methods,
+                         "ledger", "events", (json_int_t)json_array_size(ledger->events), "last",
+                         ledger->last);
     json_decref(methods);
     if (status == TIC_OK && *out == NULL)
         return tic_fail(err, TIC_ERESOURCE, "no memory for the results");
@@ -234,6 +236,36 @@ tic_status tic_results_write(const tic_ledger *ledger, const char *path, tic_err
     tic_free(text);
     json_decref(results);
     return status;
+}
+
+/* The hash of the ledger's first `events` lines; NULL when it has fewer. */
+static const char *hash_after(const tic_ledger *ledger, json_int_t events) {
+    json_int_t have = (json_int_t)json_array_size(ledger->events);
+    if (events < 1 || events > have)
+        return NULL;
+    return events == have ? ledger->last
+                          : text_of(json_array_get(ledger->events, (size_t)events), "prev");
+}
+
+tic_status tic_results_check(const tic_ledger *ledger, const char *path, tic_error *err) {
+    char *text;
+    size_t size;
+    if (!tic_file_exists(path))
+        return TIC_OK;
+    TIC_TRY(tic_file_read(path, TIC_FILE_LIMIT, &text, &size, err));
+    json_t *results = json_loadb(text, size, 0, NULL);
+    tic_free(text);
+    const json_t *end = json_object_get(results, "ledger");
+    json_int_t events = json_integer_value(json_object_get(end, "events"));
+    const char *now = hash_after(ledger, events);
+    bool same = end == NULL || (now != NULL && strcmp(now, text_of(end, "last")) == 0);
+    json_decref(results);
+    if (same)
+        return TIC_OK;
+    return tic_fail(err, TIC_EVERIFY,
+                    "%s: has no line %lld with the hash that %s tells of it: lines were changed or "
+                    "cut off, or the results are another run's",
+                    ledger->path, (long long)events, path);
 }
 
 tic_status tic_results_read(const char *run, char **json, tic_error *err) {

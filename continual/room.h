@@ -152,6 +152,7 @@ typedef struct tic_session {
     tic_tasks *tasks;
     tic_ledger ledger;
     tic_meter meter;
+    bool one_step; /* `ticlip train` */
 } tic_session;
 /* Each opens one part; tic_session_close frees whatever is there. */
 tic_status tic_session_data(tic_session *s, tic_error *err); /* index and steps */
@@ -199,6 +200,10 @@ tic_status tic_job_handover(const char *folder, char out[TIC_PATH], tic_error *e
 /* results.json from the ledger alone: a new document, NULL without memory. */
 tic_status tic_results_make(const tic_ledger *ledger, json_t **out, tic_error *err);
 tic_status tic_results_write(const tic_ledger *ledger, const char *path, tic_error *err);
+/* The chain cannot show that its end is missing or another: results.json holds the ledger's length
+ * and last hash when it was written. TIC_EVERIFY when the ledger is shorter than that or has
+ * another line there; without the file, or what it tells of the ledger, there is nothing to check. */
+tic_status tic_results_check(const tic_ledger *ledger, const char *path, tic_error *err);
 /* json_dumps into memory of ours. */
 tic_status tic_json_text(const json_t *json, size_t flags, char **text, tic_error *err);
 json_t *tic_json_number(double value); /* null when not finite */

@@ -30,10 +30,13 @@ static tic_status run_all(tic_session *s, void *user, tic_error *err) {
     tic_item *items;
     int count;
     (void)user;
-    TIC_TRY(tic_run_open(s, err));
+    TIC_TRY(tic_run_look(s, err));
+    TIC_TRY(tic_run_settle(s, err));
     TIC_TRY(tic_run_list(s, &items, &count, err));
     tell_warmup(s, items);
-    tic_status status = tic_run_items(s, items, count, err);
+    tic_status status = tic_run_open(s, err);
+    if (status == TIC_OK)
+        status = tic_run_items(s, items, count, err);
     tic_free(items);
     return status;
 }
@@ -62,16 +65,19 @@ static tic_status find_step(const tic_session *s, const char *name, int *out, ti
                                 step[0].name, step[last].name);
 }
 
+/* Everything that can be wrong with the command is found before the folder becomes a run. */
 static tic_status run_one(tic_session *s, void *user, tic_error *err) {
     const one_step *one = user;
     tic_item item = {.same_as = -1, .from = one->from};
     TIC_TRY(tic_method_find(&item.method, one->method, err));
-    TIC_TRY(tic_run_open(s, err));
+    TIC_TRY(tic_run_look(s, err));
     TIC_TRY(find_step(s, one->step, &item.step, err));
     if (item.from == NULL && item.method->start != TIC_START_RANDOM && item.step > 0)
         return tic_fail(err, TIC_EUSAGE, "%s goes on from a model: give its checkpoint (--from)",
                         item.method->name);
     TIC_TRY(tic_budget_step(s->x, &s->config, item.method, 1, 0, &item.budget, err));
+    TIC_TRY(tic_run_settle(s, err));
+    TIC_TRY(tic_run_open(s, err));
     return tic_run_items(s, &item, 1, err);
 }
 
@@ -83,7 +89,7 @@ tic_status tic_train_one(const tic_experiment *experiment, const char *method, c
                          const char *from, const tic_hooks *hooks, tic_error *err) {
     tic_experiment x = *experiment;
     one_step one = {method, step, from};
-    tic_session s = {.x = &x, .hooks = hooks};
+    tic_session s = {.x = &x, .hooks = hooks, .one_step = true};
     TIC_TRY(tic_experiment_check(experiment, err));
     if (from != NULL)
         TIC_TRY(tic_experiment_set(&x, "model", from, err));

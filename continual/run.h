@@ -17,8 +17,17 @@ typedef struct tic_item {
  * session. */
 typedef tic_status (*tic_run_work)(tic_session *s, void *user, tic_error *err);
 tic_status tic_in_run(tic_session *s, tic_run_work work, void *user, tic_error *err);
-/* Opens or goes on with s->x->out. */
+/* Looks at s->x->out, writing nothing but the index: opens ledger, model configuration, data and
+ * steps; a run that was begun must have been begun with the same settings. */
+tic_status tic_run_look(tic_session *s, tic_error *err);
+/* Then: vocabulary, plan, context, precision and micro-batch, chosen anew or the begun run's own.
+ * Writes nothing. */
+tic_status tic_run_settle(tic_session *s, tic_error *err);
+/* Then: writes what a new run is, or that it goes on, and opens the model and the tasks. */
 tic_status tic_run_open(tic_session *s, tic_error *err);
+/* Whether the ledger has the item's training, its evaluation: the event, NULL when not. */
+const json_t *tic_item_ended(const tic_session *s, const tic_item *item);
+const json_t *tic_item_evaluated(const tic_session *s, const tic_item *item);
 /* Trains and evaluates the items in order, leaving out what the ledger has. */
 tic_status tic_run_items(tic_session *s, const tic_item *items, int count, tic_error *err);
 /* All steps of all methods; *items is the caller's (tic_free). */

@@ -51,11 +51,11 @@ static const char *step_name(const tic_session *s, const tic_item *item) {
     return s->steps.step[item->step].name;
 }
 
-static const json_t *ended(const tic_session *s, const tic_item *item) {
+const json_t *tic_item_ended(const tic_session *s, const tic_item *item) {
     return tic_ledger_find(&s->ledger, "step_end", item->method->name, step_name(s, item));
 }
 
-static const json_t *evaluated(const tic_session *s, const tic_item *item) {
+const json_t *tic_item_evaluated(const tic_session *s, const tic_item *item) {
     return tic_ledger_find(&s->ledger, "evaluation", item->method->name, step_name(s, item));
 }
 
@@ -67,14 +67,14 @@ static void plan_meter(tic_session *s, const tic_item *items, int count) {
     *meter = (tic_meter){.hooks = s->hooks, .nominal_pair = (double)tic_nominal_train(&s->config)};
     for (int i = 0; i < count; i++) {
         double pairs = (double)(items[i].budget.iterations * s->x->batch);
-        bool done = ended(s, &items[i]) != NULL;
+        bool done = tic_item_ended(s, &items[i]) != NULL;
         meter->budget += (double)items[i].budget.macs;
         meter->budget_done += done ? (double)items[i].budget.spent : 0;
         if (items[i].same_as >= 0)
             continue;
         meter->total += pairs + evaluation;
         meter->done += done ? pairs : 0;
-        meter->done += evaluated(s, &items[i]) != NULL ? evaluation : 0;
+        meter->done += tic_item_evaluated(s, &items[i]) != NULL ? evaluation : 0;
     }
     tic_meter_begin(meter);
 }
@@ -215,7 +215,7 @@ static tic_status take_over(tic_session *s, const tic_item *from, const tic_item
                             tic_error *err) {
     char old[TIC_PATH], folder[TIC_PATH], trunk[TIC_PATH], old_trunk[TIC_PATH];
     tic_spent spent;
-    const json_t *event = ended(s, from);
+    const json_t *event = tic_item_ended(s, from);
     if (!tic_spent_read(json_object_get(event, "spent"), &spent))
         return tic_fail(err, TIC_EVERIFY, "%s: %s/%s ended without what it spent", s->ledger.path,
                         from->method->name, step_name(s, from));
@@ -290,7 +290,7 @@ static tic_status evaluate_item(tic_session *s, const tic_item *items, int i, ti
 
 static tic_status copy_evaluation(tic_session *s, const tic_item *from, const tic_item *item,
                                   tic_error *err) {
-    const json_t *event = evaluated(s, from);
+    const json_t *event = tic_item_evaluated(s, from);
     return log_evaluation(s, item, json_deep_copy(json_object_get(event, "spent")),
                           json_deep_copy(json_object_get(event, "scores")), err);
 }
@@ -298,7 +298,7 @@ static tic_status copy_evaluation(tic_session *s, const tic_item *from, const ti
 /* ---- one item after the other -------------------------------------------------------------- */
 
 static double in_domain_of(const tic_session *s, const tic_item *item) {
-    const json_t *scores = json_object_get(evaluated(s, item), "scores");
+    const json_t *scores = json_object_get(tic_item_evaluated(s, item), "scores");
     size_t i;
     json_t *score;
     json_array_foreach(scores, i, score) {
@@ -330,7 +330,7 @@ static tic_status finish_item(tic_session *s, const tic_item *item, tic_error *e
 static tic_status run_item(tic_session *s, const tic_item *items, int i, tic_error *err) {
     const tic_item *item = &items[i];
     const tic_item *same = item->same_as >= 0 ? &items[item->same_as] : NULL;
-    bool trained = ended(s, item) != NULL;
+    bool trained = tic_item_ended(s, item) != NULL;
     char folder[TIC_PATH];
     if (!trained && same != NULL)
         TIC_TRY(take_over(s, same, item, err));
@@ -353,7 +353,7 @@ tic_status tic_run_items(tic_session *s, const tic_item *items, int count, tic_e
     bool any = false;
     plan_meter(s, items, count);
     for (int i = 0; i < count; i++) {
-        if (evaluated(s, &items[i]) != NULL)
+        if (tic_item_evaluated(s, &items[i]) != NULL)
             continue;
         any = true;
         if (i > 0 && tic_asked_to_stop(s->hooks))

@@ -1,5 +1,6 @@
-/* Opening a run's folder: a new one gets its settings, vocabulary, plan and the ledger's first
- * line; one that was begun must have the same settings and the same data. */
+/* Opening a run's folder in three parts: a look at what is there, which changes nothing; the
+ * choices that a new run makes and a begun one has made; and the first line that this process
+ * writes. One that was begun must have the same settings and the same data. */
 #include "run.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,10 +89,11 @@ static tic_status write_begin(tic_session *s, const char *vocab, const char *pla
     }
     return tic_ledger_add(
         &s->ledger,
-        json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "event", "begin",
-                  "data", data, "data_pairs", (json_int_t)tic_index_size(s->index), "vocab",
-                  vocab_hash, "plan", plan_hash, "precision", tic_dtype_name(s->precision),
-                  "micro_batch", (json_int_t)s->micro_batch, "nominal_train",
+        json_pack("{s:s, s:b, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "event", "begin",
+                  "one_step", (int)s->one_step, "data", data, "data_pairs",
+                  (json_int_t)tic_index_size(s->index), "vocab", vocab_hash, "plan", plan_hash,
+                  "precision", tic_dtype_name(s->precision), "micro_batch",
+                  (json_int_t)s->micro_batch, "nominal_train",
                   (json_int_t)tic_nominal_train(&s->config), "steps", steps_json(s), "machine",
                   machine_json(s), "experiment", experiment),
         err);
@@ -99,10 +101,6 @@ static tic_status write_begin(tic_session *s, const char *vocab, const char *pla
 
 /* What belongs to the run is written before the ledger's first line says that it exists. */
 static tic_status begin(tic_session *s, const char *vocab, const char *plan, tic_error *err) {
-    TIC_TRY(tic_session_vocab(s, NULL, err));
-    TIC_TRY(tic_session_context(s, NULL, err));
-    TIC_TRY(tic_session_precision(s, err));
-    TIC_TRY(tic_session_micro_batch(s, err));
     TIC_TRY(tic_vocab_save(s->vocab, vocab, err));
     TIC_TRY(write_plan(s, plan, err));
     TIC_TRY(write_experiment(s, err));
@@ -149,33 +147,68 @@ static tic_status same_files(const tic_session *s, const json_t *begin, const ch
     return same_hash(begin, "plan", plan, hash, "bring back the run's own file", err);
 }
 
-static tic_status go_on(tic_session *s, const json_t *begin, const char *vocab, const char *plan,
-                        tic_error *err) {
-    const char *precision = json_string_value(json_object_get(begin, "precision"));
-    TIC_TRY(same_files(s, begin, vocab, plan, err));
+/* A budget belongs to one step or to all: a folder is for one of the two. */
+static tic_status same_kind(const tic_session *s, const json_t *begun, tic_error *err) {
+    if (json_is_true(json_object_get(begun, "one_step")) == s->one_step)
+        return TIC_OK;
+    return tic_fail(err, TIC_EINPUT, "%s: this folder holds %s; give another --out", s->x->out,
+                    s->one_step ? "a run of all steps, not of one"
+                                : "the training of one step, not a run of all");
+}
+
+static tic_status take_settled(tic_session *s, const json_t *begun, const char *vocab,
+                               const char *plan, tic_error *err) {
+    const char *precision = json_string_value(json_object_get(begun, "precision"));
+    TIC_TRY(same_files(s, begun, vocab, plan, err));
     TIC_TRY(tic_session_vocab(s, vocab, err));
     TIC_TRY(tic_session_context(s, plan, err));
     s->precision = precision != NULL && strcmp(precision, "bf16") == 0 ? TIC_BF16 : TIC_F32;
-    s->micro_batch = json_integer_value(json_object_get(begin, "micro_batch"));
-    return tic_ledger_add(
-        &s->ledger, json_pack("{s:s, s:o}", "event", "resume", "machine", machine_json(s)), err);
+    s->micro_batch = json_integer_value(json_object_get(begun, "micro_batch"));
+    return TIC_OK;
+}
+
+/* ---- the three parts ----------------------------------------------------------------------- */
+
+static const json_t *begun_run(const tic_session *s) {
+    return tic_ledger_find(&s->ledger, "begin", NULL, NULL);
+}
+
+/* Settings are compared before the data are read, which may take long. */
+tic_status tic_run_look(tic_session *s, tic_error *err) {
+    char ledger[TIC_PATH], results[TIC_PATH];
+    TIC_TRY(tic_session_path(s, ledger, "ledger.jsonl", err));
+    TIC_TRY(tic_session_path(s, results, "results.json", err));
+    TIC_TRY(tic_ledger_open(&s->ledger, ledger, err));
+    TIC_TRY(tic_results_check(&s->ledger, results, err));
+    if (begun_run(s) != NULL) {
+        TIC_TRY(same_kind(s, begun_run(s), err));
+        TIC_TRY(same_settings(s, err));
+    }
+    TIC_TRY(tic_config_find(&s->config, s->x->model, err));
+    return tic_session_data(s, err);
+}
+
+tic_status tic_run_settle(tic_session *s, tic_error *err) {
+    char vocab[TIC_PATH], plan[TIC_PATH];
+    TIC_TRY(tic_session_path(s, vocab, "vocab.txt.gz", err));
+    TIC_TRY(tic_session_path(s, plan, "plan.txt", err));
+    if (begun_run(s) != NULL)
+        return take_settled(s, begun_run(s), vocab, plan, err);
+    TIC_TRY(tic_session_vocab(s, NULL, err));
+    TIC_TRY(tic_session_context(s, NULL, err));
+    TIC_TRY(tic_session_precision(s, err));
+    return tic_session_micro_batch(s, err);
 }
 
 tic_status tic_run_open(tic_session *s, tic_error *err) {
-    char path[TIC_PATH], vocab[TIC_PATH], plan[TIC_PATH];
-    TIC_TRY(tic_session_path(s, path, "ledger.jsonl", err));
+    char vocab[TIC_PATH], plan[TIC_PATH];
     TIC_TRY(tic_session_path(s, vocab, "vocab.txt.gz", err));
     TIC_TRY(tic_session_path(s, plan, "plan.txt", err));
-    TIC_TRY(tic_ledger_open(&s->ledger, path, err));
-    const json_t *first = tic_ledger_find(&s->ledger, "begin", NULL, NULL);
-    /* Before the data are read, which may take long. */
-    if (first != NULL)
-        TIC_TRY(same_settings(s, err));
-    TIC_TRY(tic_config_find(&s->config, s->x->model, err));
-    TIC_TRY(tic_session_data(s, err));
-    if (first != NULL)
-        TIC_TRY(go_on(s, first, vocab, plan, err));
-    else
+    if (begun_run(s) == NULL)
         TIC_TRY(begin(s, vocab, plan, err));
+    else
+        TIC_TRY(tic_ledger_add(
+            &s->ledger, json_pack("{s:s, s:o}", "event", "resume", "machine", machine_json(s)),
+            err));
     return tic_session_model(s, true, err);
 }

@@ -295,6 +295,52 @@ Test(run, refuses_other_settings_and_changed_data) {
     run_to_its_end(&x, NULL);
 }
 
+/* Takes `bytes` off the end of RUN/name and puts `tail` there. */
+static void change_end(const tic_experiment *e, const char *name, size_t bytes, const char *tail) {
+    char path[TIC_PATH + 64], *text, *changed;
+    size_t size, more = strlen(tail);
+    snprintf(path, sizeof path, "%s/%s", e->out, name);
+    text = read_run(e, name, &size);
+    cr_assert_eq(tic_alloc(&changed, size - bytes + more, 1, &err), TIC_OK);
+    memcpy(changed, text, size - bytes);
+    memcpy(changed + size - bytes, tail, more);
+    cr_assert_eq(tic_file_write(path, changed, size - bytes + more, &err), TIC_OK, "%s", err.text);
+    tic_free(text);
+    tic_free(changed);
+}
+
+/* The chain alone cannot show it; results.json does. */
+Test(run, a_ledger_whose_last_line_was_changed_or_cut_off) {
+    size_t size;
+    set(&x, "methods", "sequential");
+    run_to_its_end(&x, NULL);
+    char *ledger = read_run(&x, "ledger.jsonl", &size);
+    size_t last = size - 1; /* of the last line, its newline included */
+    while (ledger[last - 1] != '\n')
+        last--;
+    change_end(&x, "ledger.jsonl", size - last, "");
+    cr_assert_eq(tic_run(&x, NULL, &err), TIC_EVERIFY, "a line was cut off");
+    cr_assert(strstr(err.text, "ledger.jsonl") != NULL, "%s", err.text);
+    /* The same line with a key more. */
+    ledger[size - 2] = '\0';
+    change_end(&x, "ledger.jsonl", 0, ledger + last);
+    change_end(&x, "ledger.jsonl", 0, ",\"more\":1}\n");
+    cr_assert_eq(tic_run(&x, NULL, &err), TIC_EVERIFY, "a line was changed");
+    change_end(&x, "ledger.jsonl", strlen(",\"more\":1}\n"), "}\n");
+    run_to_its_end(&x, NULL);
+    tic_free(ledger);
+}
+
+Test(run, a_folder_is_for_a_run_or_for_one_step) {
+    set(&x, "methods", "sequential");
+    run_to_its_end(&x, NULL);
+    cr_assert_eq(tic_train_one(&x, "oracle", "2021", NULL, NULL, &err), TIC_EINPUT,
+                 "a step got the budget of all");
+    cr_assert(strstr(err.text, "--out") != NULL, "%s", err.text);
+    cr_assert_eq(tic_train_one(&y, "oracle", "2021", NULL, NULL, &err), TIC_OK, "%s", err.text);
+    cr_assert_eq(tic_run(&y, NULL, &err), TIC_EINPUT);
+}
+
 Test(run, two_runs_on_one_folder) {
     int ready[2], done[2];
     char byte;
@@ -412,6 +458,8 @@ Test(run, training_one_step_from_a_checkpoint_is_the_runs_step) {
     snprintf(y.out, sizeof y.out, "%.900s/z", folder);
     cr_assert_eq(tic_train_one(&y, "sequential", "2021", NULL, NULL, &err), TIC_EUSAGE);
     cr_assert(strstr(err.text, "--from") != NULL, "%s", err.text);
+    /* What was refused has not begun a run: the same folder takes the right command. */
+    cr_assert_eq(tic_train_one(&y, "sequential", "2021", from, NULL, &err), TIC_OK, "%s", err.text);
 }
 
 Test(run, forecast_counts_what_the_run_does) {
