@@ -137,9 +137,12 @@ static void share_the_cores(char **argv) {
     static const char policy[] = "OMP_WAIT_POLICY", spins[] = "GOMP_SPINCOUNT";
     if (getenv(policy) != NULL || getenv(spins) != NULL)
         return;
-    if (setenv(policy, "passive", 1) == 0 && setenv(spins, "1000", 1) == 0)
-        execv("/proc/self/exe", argv);
-    /* Without /proc it goes on as it is: right, but slower on a shared machine. */
+    char self[TIC_PATH]; /* not the link itself, which would become the process's name */
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length < 0 || setenv(policy, "passive", 1) != 0 || setenv(spins, "1000", 1) != 0)
+        return; /* right all the same, but slower on a shared machine */
+    self[length] = '\0';
+    execv(self, argv);
 }
 
 int main(int argc, char **argv) {
