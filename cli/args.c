@@ -1,6 +1,5 @@
 /* The argument parser: flags and positional arguments of a verb, and its --help. */
 #include "cli/cli.h"
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,37 +58,12 @@ static void print_help(const tic_verb *verb, const tic_flag *flags, int count) {
 
 /* ---- values -------------------------------------------------------------------------------- */
 
-static double suffix_factor(const char *suffix) {
-    static const struct {
-        const char *text;
-        double factor;
-    } table[] = {{"", 1},
-                 {"k", 1e3},
-                 {"K", 1e3},
-                 {"M", 1e6},
-                 {"G", 1e9},
-                 {"T", 1e12},
-                 {"P", 1e15},
-                 {"Ki", 1024.0},
-                 {"Mi", 1048576.0},
-                 {"Gi", 1073741824.0},
-                 {"Ti", 1099511627776.0}};
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (strcmp(suffix, table[i].text) == 0)
-            return table[i].factor;
-    return 0;
-}
-
 static tic_status parse_number(const tic_flag *flag, const char *text, double *out,
                                tic_error *err) {
-    char *end;
-    errno = 0;
-    double value = strtod(text, &end);
-    double factor = flag->type == TIC_FLAG_INT ? (*end == '\0') : suffix_factor(end);
-    if (end == text || factor == 0 || !isfinite(value))
+    double value;
+    if (!tic_number_parse(text, flag->type != TIC_FLAG_INT, &value))
         return tic_fail(err, TIC_EUSAGE, "\"%s\" is not a number%s", text,
                         flag->type == TIC_FLAG_INT ? "" : " (as 1500, 3e12, 2G or 512Mi)");
-    value *= factor;
     /* Beyond 2^53 a double no longer tells integers apart. */
     if (flag->type != TIC_FLAG_REAL && (value != floor(value) || fabs(value) > 9007199254740992.0))
         return tic_fail(err, TIC_EUSAGE, "\"%s\" is not a whole number that fits", text);

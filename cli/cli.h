@@ -39,7 +39,7 @@ typedef enum tic_flag_type {                  /* what `out` points to */
                              TIC_FLAG_SWITCH, /* bool, set to true; takes no value */
                              TIC_FLAG_TEXT,   /* const char *, borrowed from argv */
                              TIC_FLAG_INT,    /* int64_t in [min, max] */
-                             TIC_FLAG_SIZE,   /* int64_t; also 3e6, 2k, 2M, 2G, 2T, 2Ki, 2Mi, 2Gi */
+                             TIC_FLAG_SIZE,   /* int64_t, with tic_number_parse's suffixes */
                              TIC_FLAG_REAL,   /* double in [min, max], the same suffixes */
                              TIC_FLAG_CHOICE, /* int, the place in `choices`, "year|month" */
                              TIC_FLAG_CALL    /* `set` takes the value */

@@ -70,7 +70,6 @@ tic_status tic_verb_run(const tic_verb *verb, int argc, char **argv, tic_error *
     tic_args args;
     tic_forecast forecast;
     bool dry = false;
-    char *results;
     TIC_TRY(read_settings(verb, argc, argv, &x, &dry, &args, err));
     if (args.help)
         return TIC_OK;
@@ -82,10 +81,5 @@ tic_status tic_verb_run(const tic_verb *verb, int argc, char **argv, tic_error *
     if (dry)
         return TIC_OK;
     TIC_TRY(tic_run(&x, &hooks, err));
-    tic_progress_end();
-    TIC_TRY(tic_results_read(x.out, &results, err));
-    tic_status status =
-        args.json ? tic_cli_json_text(results, err) : tic_cli_results(results, x.out, err);
-    tic_free(results);
-    return status;
+    return tic_cli_run_results(x.out, args.json, err);
 }

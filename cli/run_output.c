@@ -249,12 +249,21 @@ static tic_status print_results(const json_t *results, const char *run, tic_erro
     return TIC_OK;
 }
 
-tic_status tic_cli_results(const char *text, const char *run, tic_error *err) {
+static tic_status print_text(const char *text, const char *run, tic_error *err) {
     json_error_t where;
     json_t *results = json_loads(text, 0, &where);
     if (results == NULL)
         return tic_fail(err, TIC_EINPUT, "%s/results.json:%d: %s", run, where.line, where.text);
     tic_status status = print_results(results, run, err);
     json_decref(results);
+    return status;
+}
+
+tic_status tic_cli_run_results(const char *run, bool json, tic_error *err) {
+    char *text;
+    tic_progress_end();
+    TIC_TRY(tic_results_read(run, &text, err));
+    tic_status status = json ? tic_cli_json_text(text, err) : print_text(text, run, err);
+    tic_free(text);
     return status;
 }

@@ -7,8 +7,8 @@
 
 /* The hooks that show progress on stderr and stop at SIGINT and SIGTERM. */
 tic_hooks tic_cli_hooks(void);
-/* results.json of a run (a text) as tables on stdout; `run` is its folder. */
-tic_status tic_cli_results(const char *text, const char *run, tic_error *err);
+/* results.json of the run in the folder `run` on stdout: as tables, or as it is. */
+tic_status tic_cli_run_results(const char *run, bool json, tic_error *err);
 /* Prints a json text as the one document of --json. */
 tic_status tic_cli_json_text(const char *text, tic_error *err);
 /* "0.453", or "-" for null. */

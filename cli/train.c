@@ -45,16 +45,10 @@ tic_status tic_verb_train(const tic_verb *verb, int argc, char **argv, tic_error
     tic_experiment x;
     tic_args args;
     choice c = {.method = "sequential"};
-    char *results;
     TIC_TRY(parse(verb, argc, argv, &x, &c, &args, err));
     if (args.help)
         return TIC_OK;
     tic_hooks hooks = tic_cli_hooks();
     TIC_TRY(tic_train_one(&x, c.method, c.step, c.from, &hooks, err));
-    tic_progress_end();
-    TIC_TRY(tic_results_read(x.out, &results, err));
-    tic_status status =
-        args.json ? tic_cli_json_text(results, err) : tic_cli_results(results, x.out, err);
-    tic_free(results);
-    return status;
+    return tic_cli_run_results(x.out, args.json, err);
 }

@@ -74,7 +74,7 @@ typedef struct tic_experiment {
 typedef enum tic_setting_type {
     TIC_SET_TEXT,
     TIC_SET_INT,
-    TIC_SET_SIZE, /* integer with K, M, G, T (powers of 1000) or Ki, Mi, Gi */
+    TIC_SET_SIZE, /* integer, with suffixes */
     TIC_SET_REAL, /* 3e12 */
     TIC_SET_BOOL,
     TIC_SET_CHOICE
@@ -87,6 +87,9 @@ typedef struct tic_setting {
     double min, max;
     size_t offset, size; /* in tic_experiment */
 } tic_setting;
+/* A decimal number such as "1500" or "3e12", with `suffixes` also "2k" (K, M, G, T, P: powers of
+ * 1000) or "512Mi" (Ki, Mi, Gi, Ti). False for anything else, infinities and NaN. */
+bool tic_number_parse(const char *text, bool suffixes, double *out);
 int tic_setting_count(void);
 const tic_setting *tic_setting_get(int i);
 void tic_experiment_defaults(tic_experiment *experiment);

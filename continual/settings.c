@@ -124,27 +124,35 @@ static const tic_setting *find_setting(const char *name) {
     return NULL;
 }
 
-static double suffix_factor(const char *suffix) {
+bool tic_number_parse(const char *text, bool suffixes, double *out) {
     static const struct {
         const char *text;
         double factor;
-    } factors[] = {{"", 1},     {"K", 1e3},    {"k", 1e3},       {"M", 1e6},         {"G", 1e9},
-                   {"T", 1e12}, {"Ki", 1024.}, {"Mi", 1048576.}, {"Gi", 1073741824.}};
-    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++)
-        if (strcmp(suffix, factors[i].text) == 0)
-            return factors[i].factor;
-    return 0;
+    } factors[] = {{"k", 1e3},           {"K", 1e3},
+                   {"M", 1e6},           {"G", 1e9},
+                   {"T", 1e12},          {"P", 1e15},
+                   {"Ki", 1024.0},       {"Mi", 1048576.0},
+                   {"Gi", 1073741824.0}, {"Ti", 1099511627776.0}};
+    char *end;
+    *out = strtod(text, &end);
+    if (end == text || !isfinite(*out))
+        return false;
+    if (*end == '\0')
+        return true;
+    for (size_t i = 0; suffixes && i < sizeof factors / sizeof factors[0]; i++)
+        if (strcmp(end, factors[i].text) == 0) {
+            *out *= factors[i].factor;
+            return isfinite(*out);
+        }
+    return false;
 }
 
 static tic_status number(const tic_setting *setting, const char *value, double *out,
                          tic_error *err) {
-    char *end;
-    double x = strtod(value, &end);
-    double factor = setting->type == TIC_SET_SIZE ? suffix_factor(end) : *end == '\0';
-    if (end == value || factor == 0 || !isfinite(x))
+    double x;
+    if (!tic_number_parse(value, setting->type == TIC_SET_SIZE, &x))
         return tic_fail(err, TIC_EUSAGE, "%s: \"%s\" is not a number%s", setting->name, value,
                         setting->type == TIC_SET_SIZE ? " (as 1500, 3e6, 2G or 512Mi)" : "");
-    x *= factor;
     if (setting->type != TIC_SET_REAL && x != floor(x))
         return tic_fail(err, TIC_EUSAGE, "%s: %s is not a whole number", setting->name, value);
     if (!(x >= setting->min && x <= setting->max))
