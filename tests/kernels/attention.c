@@ -30,14 +30,8 @@ enum { PROBLEMS = sizeof problems / sizeof problems[0] };
 typedef struct operands {
     tic_attention_args args;
     int32_t q_offsets[9], kv_offsets[9];
-    int64_t rows_q, rows_kv, ld, n_q, n_kv;  /* n: elements, gaps included */
-    double norm_q, norm_k, norm_v, norm_d_o; /* of one head's row, largest */
+    int64_t rows_q, rows_kv, ld, n_q, n_kv; /* n: elements, gaps included */
 } operands;
-
-/* The norm of a head's part of a row is at most the row's. */
-static double norm(tic_mat m, int64_t rows) {
-    return largest_norm(floats_of(m, rows * m.ld), rows, m.ld);
-}
 
 static tic_mat random_mat(int64_t rows, int64_t ld, uint32_t lane, tic_dtype type) {
     return mat_of(normals(rows * ld, lane, 1), rows, ld, type);
@@ -63,10 +57,6 @@ static operands make(const problem *p) {
                                   .k = random_mat(x.rows_kv, x.ld, 2, p->type),
                                   .v = random_mat(x.rows_kv, x.ld, 3, p->type),
                                   .d_o = random_mat(x.rows_q, x.ld, 4, p->type)};
-    x.norm_q = norm(x.args.q, x.rows_q);
-    x.norm_k = norm(x.args.k, x.rows_kv);
-    x.norm_v = norm(x.args.v, x.rows_kv);
-    x.norm_d_o = norm(x.args.d_o, x.rows_q);
     return x;
 }
 
@@ -90,37 +80,106 @@ static void both(tic_ctx *ctx, const tic_attention_args *a, const char *variant)
     CHECK_OK(tic_attention_backward(ctx, a, err));
 }
 
-/* Largest column sum of P: the largest element of dV where dO is all ones. */
-static double largest_column(tic_ctx *ctx, operands *x) {
-    tic_attention_args a = with_outputs(x);
-    float *ones = zeros(x->n_q);
-    for (int64_t i = 0; i < x->n_q; i++)
-        ones[i] = 1;
-    a.d_o = mat_of(ones, x->rows_q, x->ld, a.q.type);
-    both(ctx, &a, "ref");
-    return largest(floats_of(a.dv, x->n_kv), x->n_kv);
+/* How far a correct f32 computation may be from the truth, element by element. */
+typedef struct bounds {
+    float *o, *dq, *dk, *dv, *lse;
+} bounds;
+
+typedef struct query { /* one row of one head, and the keys it sees */
+    const tic_attention_args *a;
+    int64_t row, key, keys, column;
+} query;
+
+static double magnitudes(const query *r, tic_mat x, int64_t i, tic_mat y, int64_t j, double *dot) {
+    double sum = 0;
+    *dot = 0;
+    for (int64_t c = r->column; c < r->column + r->a->head_dim; c++) {
+        const double product = (double)element(x, i * x.ld + c) * element(y, j * y.ld + c);
+        *dot += product;
+        sum += fabs(product);
+    }
+    return sum;
 }
 
-/* Bounds. A sum of n products of f32 errs by about EPS sqrt(n) times the sum of their magnitudes
- * (Higham & Mary 2019), which norms bound. So a scaled score errs by EPS scale sqrt(d) |q| |k|, a
- * probability, whose lse errs alike, relatively by twice that and exp's few EPS. The rows of P sum
- * to 1 and its columns to at most `column`; |dP - delta| is at most 2 |dO| |v|. */
-static void compare(operands *x, const tic_attention_args *got, const tic_attention_args *want,
-                    double column) {
-    const tic_attention_args *a = got;
-    const int64_t longest = x->rows_kv > x->rows_q ? x->rows_kv : x->rows_q;
-    const double score = a->scale * sqrt(a->head_dim) * x->norm_q * x->norm_k;
-    const double p = EPS * (2 * score + sqrt((double)longest) + sqrt(a->head_dim) + 16);
-    const double ds = 2 * a->scale * x->norm_d_o * x->norm_v;
-    const double stored = a->q.type == TIC_BF16 ? EPS_BF16 : 0; /* backward reads o, rounded */
-    mat_close_to(got->o, want->o, x->n_q, p * largest(floats_of(a->v, x->n_kv), x->n_kv), "o");
-    close_to(got->lse, want->lse, x->rows_q * a->heads, p, EPS, "lse");
-    mat_close_to(got->dq, want->dq, x->n_q,
-                 (p + stored) * ds * largest(floats_of(a->k, x->n_kv), x->n_kv), "dq");
-    mat_close_to(got->dk, want->dk, x->n_kv,
-                 (p + stored) * ds * column * largest(floats_of(a->q, x->n_q), x->n_q), "dk");
-    mat_close_to(got->dv, want->dv, x->n_kv,
-                 p * column * largest(floats_of(a->d_o, x->n_q), x->n_q), "dv");
+/* A sum of n products in f32 errs by about EPS sqrt(n) times the sum of their magnitudes (Higham &
+ * Mary 2019), here (sqrt(n) + 2). So: scores s; P = exp(s - lse), relatively by the errors of s and
+ * lse and a few EPS for exp; o; dP; delta = dO o, where o is the variant's own, rounded when it is
+ * bf16; dS = scale P (dP - delta); and the sums that dS and P are the weights of. */
+static void add_bounds(const query *r, bounds *b, int64_t head) {
+    enum { KEYS = 256 };
+    const tic_attention_args *a = r->a;
+    const int64_t first = r->row * a->q.ld;
+    const double root = EPS * (sqrt(a->head_dim) + 2), sums = EPS * (sqrt((double)r->keys) + 2);
+    const double lse = a->lse[r->row * a->heads + head];
+    double p[KEYS], worst = 0, delta, delta_error, score;
+    cr_assert(r->keys <= KEYS);
+    for (int64_t j = 0; j < r->keys; j++) {
+        worst =
+            fmax(worst, a->scale * root * magnitudes(r, a->q, r->row, a->k, r->key + j, &score));
+        p[j] = exp(a->scale * score - lse);
+    }
+    const double relative = 2 * worst + sums + 8 * EPS + 2 * EPS * fabs(lse);
+    b->lse[r->row * a->heads + head] = (float)(worst + sums + 2 * EPS * fabs(lse));
+    delta_error = magnitudes(r, a->d_o, r->row, a->o, r->row, &delta) *
+                  (root + (a->o.type == TIC_BF16 ? 2 * EPS_BF16 : 0));
+    for (int64_t c = r->column; c < r->column + a->head_dim; c++) {
+        double size = 0;
+        for (int64_t j = 0; j < r->keys; j++)
+            size += p[j] * fabs(element(a->v, (r->key + j) * a->v.ld + c));
+        b->o[first + c] = (float)((relative + sums) * size);
+        delta_error += fabs(element(a->d_o, first + c)) * b->o[first + c];
+    }
+    for (int64_t j = 0; j < r->keys; j++) {
+        double dp;
+        const double dp_error = root * magnitudes(r, a->d_o, r->row, a->v, r->key + j, &dp);
+        const double size = fabs(dp - delta);
+        const double ds = a->scale * p[j] * (relative * size + dp_error + delta_error);
+        const double own = ds + sums * a->scale * p[j] * size; /* and of the sums over keys */
+        const int64_t to = (r->key + j) * a->k.ld;
+        for (int64_t c = r->column; c < r->column + a->head_dim; c++) {
+            b->dq[first + c] += (float)(own * fabs(element(a->k, to + c)));
+            b->dk[to + c] += (float)(own * fabs(element(a->q, first + c)));
+            b->dv[to + c] += (float)((relative + sums) * p[j] * fabs(element(a->d_o, first + c)));
+        }
+    }
+}
+
+static bounds bounds_of(const operands *x, const tic_attention_args *want) {
+    bounds b = {zeros(x->n_q), zeros(x->n_q), zeros(x->n_kv), zeros(x->n_kv),
+                zeros(x->rows_q * want->heads)};
+    for (int64_t s = 0; s < want->sequences; s++) {
+        const int64_t queries = x->q_offsets[s + 1] - x->q_offsets[s];
+        const int64_t keys = x->kv_offsets[s + 1] - x->kv_offsets[s];
+        for (int64_t i = 0; i < queries; i++)
+            for (int64_t head = 0; head < want->heads; head++) {
+                const query r = {.a = want,
+                                 .row = x->q_offsets[s] + i,
+                                 .key = x->kv_offsets[s],
+                                 .keys = want->causal ? i + 1 + keys - queries : keys,
+                                 .column = head * want->head_dim};
+                add_bounds(&r, &b, head);
+            }
+    }
+    return b;
+}
+
+static void each_close(tic_mat got, tic_mat want, const float *bound, int64_t n, const char *what) {
+    const double relative = got.type == TIC_BF16 ? 2 * EPS_BF16 : EPS; /* both sides were rounded */
+    for (int64_t i = 0; i < n; i++)
+        cr_assert(check_near(element(got, i), element(want, i),
+                             bound[i] + relative * fabs(element(want, i))),
+                  "%s[%lld]: %.9g, not %.9g +- %.3g", what, (long long)i, element(got, i),
+                  element(want, i), bound[i]);
+}
+
+static void compare(const operands *x, const tic_attention_args *got,
+                    const tic_attention_args *want, const bounds *b) {
+    const int64_t lses = x->rows_q * want->heads;
+    each_close(got->o, want->o, b->o, x->n_q, "o");
+    each_close(tic_f32(got->lse, 1), tic_f32(want->lse, 1), b->lse, lses, "lse");
+    each_close(got->dq, want->dq, b->dq, x->n_q, "dq");
+    each_close(got->dk, want->dk, b->dk, x->n_kv, "dk");
+    each_close(got->dv, want->dv, b->dv, x->n_kv, "dv");
 }
 
 Test(attention, every_variant_against_the_reference) {
@@ -128,12 +187,12 @@ Test(attention, every_variant_against_the_reference) {
     for (int i = 0; i < PROBLEMS; i++) {
         operands x = make(&problems[i]);
         tic_attention_args want = with_outputs(&x);
-        const double column = largest_column(ctx, &x);
         both(ctx, &want, "ref");
+        const bounds bound = bounds_of(&x, &want);
         for (int v = -1; (v = check_next(ctx, TIC_OP_ATTENTION, v)) >= 0;) {
             tic_attention_args got = with_outputs(&x);
             both(ctx, &got, tic_variant_get(v).name);
-            compare(&x, &got, &want, column);
+            compare(&x, &got, &want, &bound);
         }
     }
     tic_ctx_free(ctx);
@@ -226,9 +285,15 @@ Test(attention, scores_far_apart_and_not_finite) {
     tic_ctx_free(ctx);
 }
 
+static int next_variant(int v) {
+    tic_ctx *ctx = check_ctx(1);
+    v = check_next(ctx, TIC_OP_ATTENTION, v);
+    tic_ctx_free(ctx);
+    return v;
+}
+
 Test(attention, counts_and_scratch) {
     for (int i = 0; i < PROBLEMS; i++) {
-        tic_ctx *ctx = check_ctx(3);
         operands x = make(&problems[i]);
         tic_attention_args a = with_outputs(&x);
         int64_t q = 0, kv = 0;
@@ -238,20 +303,21 @@ Test(attention, counts_and_scratch) {
             q = rows > q ? rows : q;
             kv = keys > kv ? keys : kv;
         }
-        CHECK_OK(tic_ctx_reserve(ctx, tic_attention_scratch(ctx, q, kv, problems[i].d), err));
-        for (int v = -1; (v = check_next(ctx, TIC_OP_ATTENTION, v)) >= 0;)
+        for (int v = -1; (v = next_variant(v)) >= 0;) {
+            tic_ctx *ctx = check_ctx(3);
+            CHECK_OK(tic_ctx_reserve(ctx, tic_attention_scratch(ctx, q, kv, problems[i].d), err));
             both(ctx, &a, tic_variant_get(v).name);
-        cr_assert_eq(tic_ctx_growths(ctx), 0);
-        tic_counters counters;
-        tic_ctx_counters(ctx, &counters);
-        const tic_macs *by = counters.by[TIC_FOR_FORWARD];
-        const uint64_t forward = tic_attention_macs(&a, false);
-        cr_assert_eq(by[TIC_OP_ATTENTION].logical % forward, 0);
-        cr_assert_geq(by[TIC_OP_ATTENTION].issued, by[TIC_OP_ATTENTION].logical);
-        cr_assert_eq(by[TIC_OP_ATTENTION_BACKWARD].logical, 2 * by[TIC_OP_ATTENTION].logical);
-        cr_assert_geq(4 * by[TIC_OP_ATTENTION_BACKWARD].issued,
-                      5 * by[TIC_OP_ATTENTION_BACKWARD].logical);
-        tic_ctx_free(ctx);
+            cr_assert_eq(tic_ctx_growths(ctx), 0);
+            tic_counters counters;
+            tic_ctx_counters(ctx, &counters);
+            const tic_macs forward = counters.by[TIC_FOR_FORWARD][TIC_OP_ATTENTION];
+            const tic_macs backward = counters.by[TIC_FOR_FORWARD][TIC_OP_ATTENTION_BACKWARD];
+            cr_assert_eq(forward.logical, tic_attention_macs(&a, false));
+            cr_assert_eq(backward.logical, 2 * forward.logical);
+            cr_assert_geq(forward.issued, forward.logical);
+            cr_assert_geq(4 * backward.issued, 5 * backward.logical);
+            tic_ctx_free(ctx);
+        }
     }
     /* 2 sequences x 1 head, one visible pair each way of 4 elements: by hand */
     const int32_t offsets[] = {0, 2, 5};
