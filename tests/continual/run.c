@@ -411,6 +411,25 @@ Test(run, a_full_disk_loses_nothing) {
     cr_assert(same_file(&x, &y, weights_of("sequential", "2022")));
 }
 
+Test(run, a_state_that_was_damaged_is_told_and_may_be_removed) {
+    char path[TIC_PATH + 64];
+    size_t size;
+    tic_hooks hooks = {.stop = stop_soon};
+    set(&x, "methods", "sequential");
+    set(&y, "methods", "sequential");
+    index_first(&x);
+    cr_assert_eq(tic_run(&x, &hooks, &err), TIC_EINTERRUPTED, "%s", err.text);
+    tic_free(read_run(&x, "sequential/2020/state.safetensors", &size));
+    snprintf(path, sizeof path, "%s/sequential/2020/state.safetensors", x.out);
+    cr_assert(truncate(path, (off_t)size - 100) == 0);
+    cr_assert_eq(tic_run(&x, NULL, &err), TIC_EINPUT);
+    cr_assert(strstr(err.text, "state.safetensors") != NULL, "%s", err.text);
+    cr_assert(remove(path) == 0);
+    run_to_its_end(&x, NULL);
+    run_to_its_end(&y, NULL);
+    cr_assert(same_file(&x, &y, weights_of("sequential", "2022")));
+}
+
 /* ---- eval, train, forecast ----------------------------------------------------------------- */
 
 Test(run, evaluating_a_checkpoint_gives_the_runs_numbers) {

@@ -47,6 +47,10 @@ Test(settings, types) {
     cr_assert_eq(x.memory, (int64_t)2 << 30);
     taken("pairs", "1.5M");
     cr_assert_eq(x.pairs, 1500000);
+    taken("pairs", "2k");
+    cr_assert_eq(x.pairs, 2000);
+    taken("memory", "0.5Ti");
+    cr_assert_eq(x.memory, (int64_t)1 << 39);
     taken("lr", "5e-4");
     cr_assert(x.lr == 5e-4);
     taken("filter", "true");
@@ -71,6 +75,8 @@ Test(settings, refusals) {
     refused("lr", "nan", "not a number");
     refused("lr", "-1", "not in");
     refused("memory", "2Q", "not a number");
+    refused("memory", "1e308P", "not a number");
+    refused("batch", "2k", "not a number");
     refused("precision", "fp16", "auto|f32|bf16");
     refused("filter", "yes", "false|true");
     refused("macs", "1e19", "not in");
