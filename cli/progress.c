@@ -52,7 +52,7 @@ void tic_progress_show(const char *format, ...) {
     vsnprintf(line, sizeof line, format, list);
     va_end(list);
     if (tty) {
-        cut(line, terminal_columns() - 1);
+        cut(line, terminal_columns() - 3); /* room for the "^C" that a terminal echoes */
         fprintf(stderr, "\r\033[K%s", line);
         fflush(stderr);
         state.live = true;
@@ -80,7 +80,7 @@ void tic_progress_end(void) {
 void tic_progress_work(void *user, const char *what, uint64_t done, uint64_t total) {
     (void)user;
     double now = tic_now();
-    if (strncmp(state.what, what, sizeof state.what - 1) != 0) {
+    if (done == 0 || strncmp(state.what, what, sizeof state.what - 1) != 0) {
         snprintf(state.what, sizeof state.what, "%s", what);
         state.began = now;
     }

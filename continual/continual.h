@@ -210,7 +210,7 @@ tic_status tic_evaluate_checkpoint(const tic_experiment *experiment, const char 
 
 typedef enum tic_event_kind {
     TIC_EVENT_NOTE,      /* text: one line for the log */
-    TIC_EVENT_PREPARE,   /* text, done, total: indexing, vocabulary, loading */
+    TIC_EVENT_PREPARE,   /* text, done, total: indexing, vocabulary, loading, evaluating */
     TIC_EVENT_ITERATION, /* the fields below */
     TIC_EVENT_STEP_DONE, /* a step is trained and evaluated */
 } tic_event_kind;

@@ -220,11 +220,15 @@ static tic_status score_static(const scoring *s, const tic_static *fixed, tic_er
     return status;
 }
 
-static tic_status go_on(const tic_hooks *hooks, tic_error *err) {
-    return tic_asked_to_stop(hooks) ? tic_fail(err, TIC_EINTERRUPTED,
-                                               "stopped while evaluating; the same command does "
-                                               "this evaluation again")
-                                    : TIC_OK;
+/* Before each part of an evaluation: tells of it, and asks whether to stop. */
+static tic_status next_part(const tic_tasks *tasks, const tic_hooks *hooks, int part,
+                            tic_error *err) {
+    if (tic_asked_to_stop(hooks))
+        return tic_fail(err, TIC_EINTERRUPTED,
+                        "stopped while evaluating; the same command does this evaluation again");
+    tic_prepare_progress((void *)hooks, "evaluating", (uint64_t)part,
+                         (uint64_t)(tasks->steps + tasks->statics));
+    return TIC_OK;
 }
 
 tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks,
@@ -240,12 +244,12 @@ tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks,
     if (tasks->classes != NULL)
         status = make_classifier(&s, &tasks->prompts, tasks->classes->count, &s.classifier, err);
     for (int step = 0; step < tasks->steps && status == TIC_OK; step++) {
-        status = go_on(hooks, err);
+        status = next_part(tasks, hooks, step, err);
         if (status == TIC_OK)
             status = score_step(&s, step, err);
     }
     for (int i = 0; i < tasks->statics && status == TIC_OK; i++) {
-        status = go_on(hooks, err);
+        status = next_part(tasks, hooks, tasks->steps + i, err);
         if (status == TIC_OK)
             status = score_static(&s, &tasks->fixed[i], err);
     }
