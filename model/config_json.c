@@ -32,6 +32,22 @@ typedef struct rule {
 
 #define AT(field) offsetof(parsed, field)
 
+/* What both towers know of their blocks and output. */
+/* clang-format off */
+#define TOWER_RULES                                                                                \
+    {"ls_init_value", USUAL, 0, "[null]"},                                                         \
+    {"output_tokens", USUAL, 0, "[false]"},                                                        \
+    {"act_kwargs", USUAL, 0, "[null, {}]"},                                                        \
+    {"norm_kwargs", USUAL, 0, "[null, {}]"},                                                       \
+    {"block_type", USUAL, 0, "[null, \"default\"]"},                                               \
+    {"qk_norm", USUAL, 0, "[false]"},                                                              \
+    {"scaled_cosine_attn", USUAL, 0, "[false]"},                                                   \
+    {"scale_heads", USUAL, 0, "[false]"},                                                          \
+    {"scale_attn_inner", USUAL, 0, "[false]"},                                                     \
+    {"scale_attn", USUAL, 0, "[false]"},                                                           \
+    {"scale_fc", USUAL, 0, "[false]"}
+/* clang-format on */
+
 static const rule vision_rules[] = {
     {"image_size", SQUARE, AT(config.image_size), NULL},
     {"layers", INTEGER, AT(config.vision_layers), NULL},
@@ -39,7 +55,6 @@ static const rule vision_rules[] = {
     {"patch_size", SQUARE, AT(config.patch_size), NULL},
     {"head_width", INTEGER, AT(head_width), NULL},
     {"mlp_ratio", NUMBER, AT(vision_ratio), NULL},
-    {"ls_init_value", USUAL, 0, "[null]"},
     {"patch_dropout", USUAL, 0, "[0]"},
     {"attentional_pool", USUAL, 0, "[false]"},
     {"attn_pooler_queries", FREE, 0, NULL},
@@ -48,16 +63,7 @@ static const rule vision_rules[] = {
     {"pos_embed_type", USUAL, 0, "[\"learnable\"]"},
     {"final_ln_after_pool", FREE, 0, NULL}, /* the same for one pooled token */
     {"pool_type", USUAL, 0, "[\"tok\"]"},
-    {"output_tokens", USUAL, 0, "[false]"},
-    {"act_kwargs", USUAL, 0, "[null, {}]"},
-    {"norm_kwargs", USUAL, 0, "[null, {}]"},
-    {"block_type", USUAL, 0, "[null, \"default\"]"},
-    {"qk_norm", USUAL, 0, "[false]"},
-    {"scaled_cosine_attn", USUAL, 0, "[false]"},
-    {"scale_heads", USUAL, 0, "[false]"},
-    {"scale_attn_inner", USUAL, 0, "[false]"},
-    {"scale_attn", USUAL, 0, "[false]"},
-    {"scale_fc", USUAL, 0, "[false]"},
+    TOWER_RULES,
     {"timm_model_name", USUAL, 0, "[null, \"\"]"},
     {"timm_model_pretrained", FREE, 0, NULL},
     {"timm_pool", FREE, 0, NULL},
@@ -77,7 +83,6 @@ static const rule text_rules[] = {
     {"hf_tokenizer_name", USUAL, 0, "[null, \"\"]"},
     {"tokenizer_mode", USUAL, 0, "[null, \"clean\"]"},
     {"tokenizer_kwargs", USUAL, 0, "[null, {}, {\"clean\": \"lower\"}]"},
-    {"ls_init_value", USUAL, 0, "[null]"},
     {"embed_cls", USUAL, 0, "[false]"},
     {"pad_id", FREE, 0, NULL}, /* nothing after EOT is read */
     {"eos_id", FREE, 0, NULL}, /* for pool_type eos only */
@@ -86,16 +91,7 @@ static const rule text_rules[] = {
     {"pool_type", USUAL, 0, "[\"argmax\"]"},
     {"proj_bias", USUAL, 0, "[false]"},
     {"proj_type", USUAL, 0, "[\"linear\"]"},
-    {"output_tokens", USUAL, 0, "[false]"},
-    {"act_kwargs", USUAL, 0, "[null, {}]"},
-    {"norm_kwargs", USUAL, 0, "[null, {}]"},
-    {"block_type", USUAL, 0, "[null, \"default\"]"},
-    {"qk_norm", USUAL, 0, "[false]"},
-    {"scaled_cosine_attn", USUAL, 0, "[false]"},
-    {"scale_heads", USUAL, 0, "[false]"},
-    {"scale_attn_inner", USUAL, 0, "[false]"},
-    {"scale_attn", USUAL, 0, "[false]"},
-    {"scale_fc", USUAL, 0, "[false]"},
+    TOWER_RULES,
     {"hf_model_name", USUAL, 0, "[null, \"\"]"},
     {"hf_model_pretrained", FREE, 0, NULL},
     {"hf_proj_type", FREE, 0, NULL},

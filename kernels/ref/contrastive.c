@@ -38,10 +38,10 @@ static void all_log_sum_exps(int64_t b, const double *s, double *row, double *co
     }
 }
 
-/* d_image = scale ds text, d_text = scale dsᵀ image; answers score(). */
+/* d_image = scale ds text, d_text = scale dsᵀ image, unless they are NULL; answers score(). */
 static void score_backward(int64_t b, int64_t d, const float *image, const float *text, float scale,
                            tic_dtype precision, const double *ds, float *d_image, float *d_text) {
-    for (int64_t i = 0; i < b; i++)
+    for (int64_t i = 0; d_image && i < b; i++)
         for (int64_t c = 0; c < d; c++) {
             double di = 0, dt = 0;
             for (int64_t j = 0; j < b; j++) {
@@ -77,9 +77,7 @@ TIC_RUN(tic_contrastive_ref) {
         }
     a->loss = loss;
     a->d_log_scale = a->d_image ? d_log_scale : 0;
-    if (a->d_image)
-        score_backward(b, a->d, a->image, a->text, a->scale, a->precision, s, a->d_image,
-                       a->d_text);
+    score_backward(b, a->d, a->image, a->text, a->scale, a->precision, s, a->d_image, a->d_text);
     tic_free(s);
     const uint64_t macs = (uint64_t)(b * b * a->d * (a->d_image ? 3 : 1));
     tic_count_issued(ctx, 0, TIC_OP_CONTRASTIVE, macs);
@@ -111,9 +109,7 @@ TIC_RUN(tic_distill_ref) {
         }
     a->loss = loss;
     a->d_log_scale = a->d_image ? d_log_scale : 0;
-    if (a->d_image)
-        score_backward(b, a->d, a->image, a->text, a->scale, a->precision, s, a->d_image,
-                       a->d_text);
+    score_backward(b, a->d, a->image, a->text, a->scale, a->precision, s, a->d_image, a->d_text);
     tic_free(s);
     const uint64_t macs = (uint64_t)(b * b * (a->teacher_d + a->d * (a->d_image ? 3 : 1)));
     tic_count_issued(ctx, 0, TIC_OP_DISTILL, macs);
