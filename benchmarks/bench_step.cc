@@ -187,7 +187,13 @@ int main(int argc, char **argv) {
     if (argc == 3 && std::strcmp(argv[1], "--config") == 0)
         return PrintConfig(argv[2]);
     if (argc >= 3 && std::strcmp(argv[1], "--threads") == 0) {
-        threads = std::atoi(argv[2]);
+        char *end;
+        const long wanted = std::strtol(argv[2], &end, 10);
+        if (*argv[2] == '\0' || *end != '\0' || wanted < 0 || wanted > 1024) {
+            std::fprintf(stderr, "bench_step: --threads %s is not in 0..1024\n", argv[2]);
+            return TIC_EUSAGE;
+        }
+        threads = static_cast<int>(wanted);
         argv[2] = argv[0];
         argv += 2;
         argc -= 2;

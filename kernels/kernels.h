@@ -105,8 +105,8 @@ typedef struct tic_ctx_options {
 } tic_ctx_options;
 #define TIC_ISA_LIMIT_PORTABLE (1u << 31)
 
-/* options NULL: all defaults. TIC_EUSAGE when the plan names a variant that this CPU, build or limit
- * cannot run. On success *out is the caller's (tic_ctx_free), else NULL. */
+/* options NULL: all defaults. TIC_EUSAGE when the plan names a variant that this CPU, build or
+ * limit cannot run. On success *out is the caller's (tic_ctx_free), else NULL. */
 tic_status tic_ctx_new(tic_ctx **out, const tic_ctx_options *options, tic_error *err);
 void tic_ctx_free(tic_ctx *ctx); /* NULL is allowed */
 int tic_ctx_threads(const tic_ctx *ctx);
