@@ -55,7 +55,9 @@ static const tic_setting settings[] = {
            "operands of matrix products; auto measures whether bf16 pays", precision),
     CHOICE("granularity", "year|quarter|month", "length of a time step", granularity),
     TEXT("first-step", "YEAR",
-         "pools all before its end; none, or auto: 2016 when the data lie on both sides of its end",
+         "pools all before its end (2016, 2016Q3 or 2016-07); none, or auto: 2016 when the data "
+         "lie on "
+         "both sides of its end",
          first_step),
     TEXT("steps", "LIST",
          "the last month or year of each step, as 2006,2007-06,2007-12, instead of a granularity",
