@@ -31,6 +31,7 @@ build: deps $(BUILD)/build.ninja
 
 test: build
 	$(MESON) test -C $(BUILD) --print-errorlogs
+	@$(BUILD)/tests/kernels/test_kernels_variants | tail -1
 
 # Generates the embedded data set, runs three methods over its 7 steps, prints the tables.
 demo: build
@@ -42,8 +43,9 @@ sanitize: deps
 	  -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized
 	$(MESON) test -C $(BUILD)-sanitize --print-errorlogs --timeout-multiplier 4
 
+# One training step beside PyTorch's, interleaved (docs/performance.md says what PyTorch needs).
 bench-step: build
-	$(BUILD)/benchmarks/bench_step
+	python3 benchmarks/compare_step.py --bench $(BUILD)/benchmarks/bench_step
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
