@@ -14,15 +14,6 @@ static const char magic[] = "ticlip plan 1\n";
 static const char machine_word[] = "machine ", hash_word[] = "sha256 ";
 enum { PLAN_FILE_LIMIT = 4 << 20 };
 
-static void hash_hex(const char *bytes, size_t size, char hex[65]) {
-    tic_sha256 hash;
-    uint8_t digest[32];
-    tic_sha256_init(&hash);
-    tic_sha256_add(&hash, bytes, size);
-    tic_sha256_end(&hash, digest);
-    tic_sha256_hex(digest, hex);
-}
-
 typedef struct text {
     char *bytes;
     size_t size, capacity;
@@ -45,7 +36,7 @@ static tic_status compose(const tic_plan *plan, const char *fingerprint, text *t
     for (int i = 0; i < tic_plan_lines(plan); i++)
         TIC_TRY(text_add(t, "", tic_plan_line(plan, i), err));
     char hex[65];
-    hash_hex(t->bytes, t->size, hex);
+    tic_sha256_text(t->bytes, t->size, hex);
     return text_add(t, hash_word, hex, err);
 }
 
@@ -79,7 +70,7 @@ static tic_status check_frame(const char *path, char *bytes, size_t size, char *
         memcmp(bytes + size - tail, hash_word, strlen(hash_word)) != 0 || bytes[size - 1] != '\n')
         return tic_fail(err, TIC_EINPUT, "%s: cut off: its last line is not a sha256", path);
     char hex[65];
-    hash_hex(bytes, size - tail, hex);
+    tic_sha256_text(bytes, size - tail, hex);
     if (memcmp(hex, bytes + size - 65, 64) != 0)
         return tic_fail(err, TIC_EINPUT, "%s: altered: its sha256 does not match its lines", path);
     bytes[size - tail] = '\0';

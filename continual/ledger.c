@@ -5,15 +5,6 @@
 
 static const char NO_LINE[] = "0000000000000000000000000000000000000000000000000000000000000000";
 
-static void hash_line(const char *line, size_t length, char hex[65]) {
-    tic_sha256 hash;
-    uint8_t digest[32];
-    tic_sha256_init(&hash);
-    tic_sha256_add(&hash, line, length);
-    tic_sha256_end(&hash, digest);
-    tic_sha256_hex(digest, hex);
-}
-
 /* Takes one whole line into the ledger. */
 static tic_status take_line(tic_ledger *ledger, const char *line, size_t length, tic_error *err) {
     json_error_t where;
@@ -36,7 +27,7 @@ static tic_status take_line(tic_ledger *ledger, const char *line, size_t length,
         status = tic_fail(err, TIC_ERESOURCE, "no memory for the ledger");
     json_decref(event);
     if (status == TIC_OK)
-        hash_line(line, length, ledger->last);
+        tic_sha256_text(line, length, ledger->last);
     return status;
 }
 
@@ -93,7 +84,7 @@ tic_status tic_ledger_add(tic_ledger *ledger, json_t *event, tic_error *err) {
     if (status == TIC_OK && json_array_append(ledger->events, line) != 0)
         status = tic_fail(err, TIC_ERESOURCE, "no memory for the ledger");
     if (status == TIC_OK)
-        hash_line(text, strlen(text), ledger->last);
+        tic_sha256_text(text, strlen(text), ledger->last);
     tic_free(text);
     json_decref(line);
     return status;

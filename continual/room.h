@@ -202,7 +202,8 @@ tic_status tic_results_make(const tic_ledger *ledger, json_t **out, tic_error *e
 tic_status tic_results_write(const tic_ledger *ledger, const char *path, tic_error *err);
 /* The chain cannot show that its end is missing or another: results.json holds the ledger's length
  * and last hash when it was written. TIC_EVERIFY when the ledger is shorter than that or has
- * another line there; without the file, or what it tells of the ledger, there is nothing to check. */
+ * another line there; without the file, or what it tells of the ledger, there is nothing to check.
+ */
 tic_status tic_results_check(const tic_ledger *ledger, const char *path, tic_error *err);
 /* json_dumps into memory of ours. */
 tic_status tic_json_text(const json_t *json, size_t flags, char **text, tic_error *err);

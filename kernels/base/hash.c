@@ -33,6 +33,15 @@ void tic_sha256_hex(const uint8_t digest[32], char text[65]) {
     text[64] = '\0';
 }
 
+void tic_sha256_text(const void *bytes, size_t size, char text[65]) {
+    tic_sha256 hash;
+    uint8_t digest[32];
+    tic_sha256_init(&hash);
+    tic_sha256_add(&hash, bytes, size);
+    tic_sha256_end(&hash, digest);
+    tic_sha256_hex(digest, text);
+}
+
 static uint64_t big_endian(const uint8_t *bytes) {
     uint64_t x = 0;
     for (int i = 0; i < 8; i++)

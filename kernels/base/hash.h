@@ -18,6 +18,8 @@ void tic_sha256_add(tic_sha256 *hash, const void *bytes, size_t size);
 void tic_sha256_end(tic_sha256 *hash, uint8_t digest[32]);
 /* Lower-case hexadecimal, 64 characters and a NUL. */
 void tic_sha256_hex(const uint8_t digest[32], char text[65]);
+/* SHA-256(bytes) as such text, in one call. */
+void tic_sha256_text(const void *bytes, size_t size, char text[65]);
 /* The first 128 bits of SHA-256(bytes), big-endian. */
 tic_id tic_id_of(const void *bytes, size_t size);
 int tic_id_compare(tic_id a, tic_id b); /* -1, 0, 1 */
