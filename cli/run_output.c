@@ -224,15 +224,27 @@ static void print_matrices(const json_t *methods, const json_t *steps) {
     }
 }
 
+/* Says what was measured, on how many pairs, and what guessing would reach. */
+static void print_retrieval_title(const json_t *task) {
+    double fewest = number_at(task, "pairs", NULL), most = fewest;
+    const json_t *each = json_object_get(task, "pairs_per_step");
+    for (size_t i = 0; i < json_array_size(each); i++)
+        most = fmax(most, json_number_value(json_array_get(each, i)));
+    printf("Retrieval on held-out pairs: mean recall@1 of ");
+    if (fewest < most)
+        printf("%.0f to %.0f pairs a step (chance %.4f to\n%.4f)", fewest, most, 1 / most,
+               1 / fmax(fewest, 1));
+    else
+        printf("%.0f pairs a step (chance %.4f)", most, 1 / fmax(most, 1));
+    printf(", ± the\nstandard error of the evaluation sets' size\n\n");
+}
+
 static tic_status print_results(const json_t *results, const char *run, tic_error *err) {
     const json_t *methods = json_object_get(results, "methods");
     const json_t *steps = json_object_get(results, "steps");
     const json_t *first = json_object_iter_value(json_object_iter((json_t *)methods));
     const json_t *tasks = json_object_get(first, "tasks");
-    double pairs = number_at(json_object_get(tasks, "retrieval"), "pairs", NULL);
-    printf("Retrieval on held-out pairs: mean recall@1 of %.0f pairs a step (chance %.4f), ± the\n"
-           "standard error of the evaluation sets' size\n\n",
-           pairs, pairs > 0 ? 1 / pairs : 0);
+    print_retrieval_title(json_object_get(tasks, "retrieval"));
     TIC_TRY(retrieval_table(methods, err));
     print_matrices(methods, steps);
     if (any_task(tasks, false)) {
