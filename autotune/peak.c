@@ -1,0 +1,204 @@
+/* What the units themselves reach: loops of nothing but multiply-adds, in inline assembly, so that
+ * neither compiler nor flags decide what is measured. A share of peak is taken against these, and a
+ * sample that stands between two of them means something on a machine whose clock moves. */
+#include "autotune/autotune.h"
+
+#include <omp.h>
+#include <string.h>
+
+/* Twelve independent sums hide a latency of 4 to 6 cycles on two ports. Sums are of ones, which
+ * takes the power that real numbers take. */
+#define TWELVE(f)                                                                                  \
+    f("0") f("1") f("2") f("3") f("4") f("5") f("6") f("7") f("8") f("9") f("10") f("11")
+enum { SUMS = 12 };
+
+#define CLOBBERS                                                                                   \
+    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",       \
+        "xmm11", "xmm12", "xmm13", "cc", "memory"
+
+/* ---- the loops: `rounds` times 12 (AMX: 4) instructions ---------------------------------------
+ */
+
+typedef float four __attribute__((vector_size(16)));
+
+static void loop_portable(long rounds, const void *unused) {
+    four sums[SUMS] = {{0}}, x = {1, 1, 1, 1}, y = {0.5f, 0.5f, 0.5f, 0.5f};
+    (void)unused;
+    while (rounds-- > 0)
+        for (int i = 0; i < SUMS; i++) {
+            sums[i] += x * y;
+            __asm__ volatile("" : "+x"(sums[i]), "+x"(x));
+        }
+}
+
+#define CLEAR_YMM(i) "vxorps %%ymm" i ", %%ymm" i ", %%ymm" i "\n"
+#define FMA_YMM(i) "vfmadd231ps %%ymm12, %%ymm13, %%ymm" i "\n"
+static void loop_avx2(long rounds, const void *unused) {
+    const float x = 1, y = 0.5f;
+    (void)unused;
+    __asm__ volatile("vbroadcastss %1, %%ymm12\nvbroadcastss %2, %%ymm13\n" TWELVE(
+                         CLEAR_YMM) "1:\n" TWELVE(FMA_YMM) "dec %0\njnz 1b\nvzeroupper\n"
+                     : "+r"(rounds)
+                     : "m"(x), "m"(y)
+                     : CLOBBERS);
+}
+
+#define FMA_ZMM(i) "vfmadd231ps %%zmm12, %%zmm13, %%zmm" i "\n"
+static void loop_avx512(long rounds, const void *unused) {
+    const float x = 1, y = 0.5f;
+    (void)unused;
+    __asm__ volatile("vbroadcastss %1, %%zmm12\nvbroadcastss %2, %%zmm13\n" TWELVE(
+                         CLEAR_YMM) "1:\n" TWELVE(FMA_ZMM) "dec %0\njnz 1b\nvzeroupper\n"
+                     : "+r"(rounds)
+                     : "m"(x), "m"(y)
+                     : CLOBBERS);
+}
+
+#define DOT_ZMM(i) "vdpbf16ps %%zmm12, %%zmm13, %%zmm" i "\n"
+static void loop_vdpbf16(long rounds, const void *unused) {
+    const uint32_t ones = 0x3f803f80, halves = 0x3f003f00;
+    (void)unused;
+    __asm__ volatile("vpbroadcastd %1, %%zmm12\nvpbroadcastd %2, %%zmm13\n" TWELVE(
+                         CLEAR_YMM) "1:\n" TWELVE(DOT_ZMM) "dec %0\njnz 1b\nvzeroupper\n"
+                     : "+r"(rounds)
+                     : "m"(ones), "m"(halves)
+                     : CLOBBERS);
+}
+
+/* Two by two tiles, every operand loaded where it is used, both in L1: a loop of TDPs alone does
+ * not notice the slow one of the two speeds that AMX runs at (reference/cpu.md, finding 5). */
+enum { TILE = 1024, AMX_BYTES = 8 * 4 * TILE };
+static void loop_amx(long rounds, const void *operands) {
+    struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t columns[16];
+        uint8_t rows[16];
+    } config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.columns[i] = 64;
+        config.rows[i] = 16;
+    }
+    const char *base = operands;
+    long k = 0, stride = 64;
+    __asm__ volatile("ldtilecfg %3\n"
+                     "tilezero %%tmm0\ntilezero %%tmm1\ntilezero %%tmm2\ntilezero %%tmm3\n"
+                     "1:\n"
+                     "tileloadd (%2,%4,1), %%tmm4\n"
+                     "tileloadd 1024(%2,%4,1), %%tmm6\n"
+                     "tdpbf16ps %%tmm6, %%tmm4, %%tmm0\n"
+                     "tileloadd 2048(%2,%4,1), %%tmm7\n"
+                     "tdpbf16ps %%tmm7, %%tmm4, %%tmm1\n"
+                     "tileloadd 3072(%2,%4,1), %%tmm5\n"
+                     "tdpbf16ps %%tmm6, %%tmm5, %%tmm2\n"
+                     "tdpbf16ps %%tmm7, %%tmm5, %%tmm3\n"
+                     "add $4096, %2\n" /* around the operands: eight steps */
+                     "inc %1\n"
+                     "test $7, %1\n"
+                     "jnz 2f\n"
+                     "sub $32768, %2\n"
+                     "2:\n"
+                     "dec %0\n"
+                     "jnz 1b\n"
+                     "tilerelease\n"
+                     : "+r"(rounds), "+r"(k), "+r"(base)
+                     : "m"(config), "r"(stride)
+                     : "cc", "memory");
+}
+
+/* ---- which loop --------------------------------------------------------------------------------
+ */
+
+typedef struct unit {
+    tic_peak peak;
+    unsigned isa;
+    void (*loop)(long rounds, const void *operands);
+    double macs; /* a round */
+} unit;
+
+/* Of a peak the first that the CPU can run. */
+static const unit units[] = {
+    {TIC_PEAK_F32, TIC_ISA_AVX512, loop_avx512, SUMS * 16},
+    {TIC_PEAK_F32, TIC_ISA_AVX2, loop_avx2, SUMS * 8},
+    {TIC_PEAK_F32, TIC_ISA_PORTABLE, loop_portable, SUMS * 4},
+    {TIC_PEAK_VDPBF16, TIC_ISA_AVX512_BF16, loop_vdpbf16, SUMS * 32},
+    {TIC_PEAK_AMX, TIC_ISA_AMX_BF16, loop_amx, 4 * 16 * 16 * 32},
+};
+
+static const unit *unit_of(tic_peak peak, unsigned isa) {
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (units[i].peak == peak && (units[i].isa & ~isa) == 0)
+            return &units[i];
+    return NULL;
+}
+
+const char *tic_peak_name(tic_peak peak) {
+    static const char *const names[] = {"f32 FMA", "VDPBF16PS", "AMX bf16"};
+    return names[peak];
+}
+
+bool tic_peak_exists(tic_peak peak, unsigned isa) {
+    return unit_of(peak, isa & tic_cpu_get()->isa) != NULL;
+}
+
+/* ---- measuring ---------------------------------------------------------------------------------
+ */
+
+/* MACs a second of one thread, in bursts short enough to end near the time given. */
+static double thread_rate(const unit *u, double seconds) {
+    enum { ROUNDS = 2000 };
+    char operands[AMX_BYTES] __attribute__((aligned(4096)));
+    memset(operands, 0, sizeof operands);
+    double begun = tic_now(), now;
+    long rounds = 0;
+    do {
+        u->loop(ROUNDS, operands);
+        rounds += ROUNDS;
+        now = tic_now();
+    } while (now - begun < seconds);
+    return (double)rounds * u->macs / (now - begun);
+}
+
+double tic_peak_rate(tic_peak peak, unsigned isa, int threads, double seconds) {
+    const unit *u = unit_of(peak, isa & tic_cpu_get()->isa);
+    double rate = 0;
+    if (u == NULL)
+        return 0;
+#pragma omp parallel num_threads(threads) reduction(+ : rate)
+    rate += thread_rate(u, seconds);
+    return 1e-9 * rate;
+}
+
+tic_peak tic_peak_for(tic_dtype precision, unsigned isa, int threads) {
+    static const double warm = 0.15, sample = 0.01;
+    double best = 0;
+    tic_peak found = TIC_PEAK_F32;
+    for (int p = TIC_PEAK_F32; precision == TIC_BF16 && p < TIC_PEAK_COUNT; p++) {
+        tic_peak_rate((tic_peak)p, isa, threads, p == TIC_PEAK_AMX ? warm : sample);
+        double rate = tic_peak_rate((tic_peak)p, isa, threads, sample);
+        if (rate > best) {
+            best = rate;
+            found = (tic_peak)p;
+        }
+    }
+    return found;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------
+ */
+
+double tic_triad_rate(float *memory, size_t bytes, int threads, double seconds) {
+    int64_t n = (int64_t)(bytes / sizeof *memory / 3);
+    float *a = memory;
+    const float *b = memory + n, *c = memory + 2 * n;
+    double begun = tic_now(), shortest = 1e30, now;
+    do {
+        double before = tic_now();
+#pragma omp parallel for simd num_threads(threads) schedule(static)
+        for (int64_t i = 0; i < n; i++)
+            a[i] = b[i] + 0.5f * c[i];
+        now = tic_now();
+        if (now - before < shortest)
+            shortest = now - before;
+    } while (now - begun < seconds);
+    return 1e-9 * 3.0 * (double)n * sizeof *memory / shortest;
+}
