@@ -1,76 +1,42 @@
 // A training step, gradients and AdamW update: pairs/s and GMAC/s, nominal and logical.
 //
 // Cases are MODEL/BATCH/PRECISION/CAPTIONS. Captions `full` are 77 tokens each, `web` have the
-// lengths of web_lengths.txt. `bench_step --config MODEL` prints the model's OpenCLIP json, from
-// which peers/torch_step.py builds the same model. Other flags: --threads N, and Google
-// Benchmark's.
+// lengths of web_lengths.txt. `bench_step --help` tells the flags; Google Benchmark's work too.
+#include "step_case.h"
+#include "step_profile.h"
+
 #include <benchmark/benchmark.h>
 
-extern "C" {
-#include "model/model.h"
-}
-
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <memory>
 #include <string>
 #include <vector>
 
 namespace {
 
-struct Case {
-    const char *model;
-    int64_t batch;
+constexpr char kHelp[] =
+    "usage: bench_step [--threads N] [Google Benchmark's flags]\n"
+    "       bench_step [--threads N] [--seconds X] --profile CASE | --profile-shapes CASE\n"
+    "       bench_step --config MODEL\n"
+    "       bench_step --list\n"
+    "\n"
+    "Times training steps; CASE is MODEL/BATCH/PRECISION/CAPTIONS, one of --list.\n"
+    "  --threads N            0: one per core (default)\n"
+    "  --profile CASE         a step's time by operation and purpose\n"
+    "  --profile-shapes CASE  the same for each shape and variant\n"
+    "  --seconds X            profile at least so long (2)\n"
+    "  --config MODEL         the model's OpenCLIP json, for peers/torch_step.py\n"
+    "  --list                 the cases\n";
+
+struct Flags {
+    int threads = 0;
+    double seconds = 2;
+    bool list = false, shapes = false;
+    std::string profile, config;
 };
-constexpr Case kCases[] = {{"ViT-Nano-8-40", 128}, {"ViT-S-32", 64}, {"ViT-B-32", 32}};
-
-int threads = 0; // 0: one per core
-
-// The packed batch that every step of a case trains on; it owns what `view` borrows.
-struct Batch {
-    std::vector<uint8_t> pixels;
-    std::vector<int32_t> ids, offsets;
-    tic_batch view{};
-};
-
-std::vector<int> ReadWebLengths() {
-    std::ifstream file(TIC_WEB_LENGTHS);
-    std::vector<int> lengths;
-    for (int length; file >> length;)
-        lengths.push_back(length);
-    return lengths;
-}
-
-Batch MakeBatch(const tic_config &config, int64_t n, bool web) {
-    const tic_random key = {1, TIC_RNG_BENCH, 0};
-    const std::vector<int> lengths = web ? ReadWebLengths() : std::vector<int>();
-    Batch batch;
-    batch.pixels.resize(static_cast<size_t>(n * config.image_size * config.image_size * 3));
-    for (size_t i = 0; i < batch.pixels.size(); i++)
-        batch.pixels[i] = static_cast<uint8_t>(tic_random_u32(key, i));
-    batch.offsets.push_back(0);
-    for (int64_t i = 0; i < n; i++) {
-        int length = config.context_length;
-        if (web)
-            length = std::min(length, lengths[static_cast<size_t>(i) % lengths.size()]);
-        batch.ids.push_back(config.vocab_size - 2);
-        for (int t = 2; t < length; t++)
-            batch.ids.push_back(static_cast<int32_t>(
-                tic_random_below(key, (1ull << 32) + batch.ids.size(),
-                                 static_cast<uint64_t>(config.vocab_size - 2))));
-        batch.ids.push_back(config.vocab_size - 1);
-        batch.offsets.push_back(static_cast<int32_t>(batch.ids.size()));
-    }
-    batch.view.n = n;
-    batch.view.tokens = static_cast<int64_t>(batch.ids.size());
-    batch.view.pixels = batch.pixels.data();
-    batch.view.ids = batch.ids.data();
-    batch.view.offsets = batch.offsets.data();
-    return batch;
-}
+Flags flags;
 
 // Anonymous memory of the process, KiB: pages of program files come and go by sixteens. Not from
 // statm, whose counts lag by dozens of pages.
@@ -83,57 +49,18 @@ double AnonymousKib() {
     return kib;
 }
 
-using Ctx = std::unique_ptr<tic_ctx, decltype(&tic_ctx_free)>;
-using Model = std::unique_ptr<tic_model, decltype(&tic_model_free)>;
-
-struct Setup { // what a case runs on; members are freed in reverse order
-    tic_config config{};
-    Ctx ctx{nullptr, tic_ctx_free};
-    Model model{nullptr, tic_model_free};
-};
-
-tic_status MakeSetup(const Case &which, tic_dtype precision, Setup *setup, tic_error *err) {
-    tic_ctx_options ctx_options{};
-    tic_model_options options{};
-    tic_ctx *ctx = nullptr;
-    tic_model *model = nullptr;
-    ctx_options.threads = threads;
-    options.batch = which.batch;
-    options.precision = precision;
-    options.train = true;
-    TIC_TRY(tic_config_find(&setup->config, which.model, err));
-    TIC_TRY(tic_ctx_new(&ctx, &ctx_options, err));
-    setup->ctx.reset(ctx);
-    TIC_TRY(tic_model_new(&model, ctx, &setup->config, &options, err));
-    setup->model.reset(model);
-    tic_model_init(model, 1);
-    return TIC_OK;
-}
-
-tic_status Step(tic_model *model, const tic_batch *batch, int64_t step, tic_error *err) {
-    const tic_loss_options loss_options{};
-    const tic_adamw_options adamw = {5e-4f, 0.9f, 0.98f, 1e-6f, 0.2f, 0.0f};
-    tic_step_loss loss;
-    TIC_TRY(tic_model_gradients(model, batch, &loss_options, &loss, err));
-    return tic_model_update(model, &adamw, step, nullptr, err);
-}
-
-void Run(benchmark::State &state, const Case &which, tic_dtype precision, bool web) {
+void Run(benchmark::State &state, const StepCase &which) {
     tic_error err{};
-    Setup setup;
-    if (MakeSetup(which, precision, &setup, &err) != TIC_OK)
-        return state.SkipWithError(err.text);
-    const Batch batch = MakeBatch(setup.config, which.batch, web);
-    int64_t step = 1;
+    StepSetup setup;
     // The first step touches memory for the first time.
-    if (Step(setup.model.get(), &batch.view, step++, &err) != TIC_OK)
+    if (setup.Make(which, flags.threads, &err) != TIC_OK || setup.Step(&err) != TIC_OK)
         return state.SkipWithError(err.text);
 
     tic_counters before, after;
     const double anonymous = AnonymousKib();
     tic_ctx_counters(setup.ctx.get(), &before);
     for (auto _ : state) {
-        if (Step(setup.model.get(), &batch.view, step++, &err) != TIC_OK)
+        if (setup.Step(&err) != TIC_OK)
             return state.SkipWithError(err.text);
     }
     tic_ctx_counters(setup.ctx.get(), &after);
@@ -147,62 +74,110 @@ void Run(benchmark::State &state, const Case &which, tic_dtype precision, bool w
     state.counters["logical_GMAC/s"] =
         Counter(static_cast<double>(to.logical - from.logical) * 1e-9, Counter::kIsRate);
     state.counters["tokens/caption"] =
-        static_cast<double>(batch.view.tokens) / static_cast<double>(batch.view.n);
+        static_cast<double>(setup.batch.view.tokens) / static_cast<double>(setup.batch.view.n);
     state.counters["growth_KiB"] = AnonymousKib() - anonymous;
 }
 
-void Register() {
-    for (const Case &which : kCases)
-        for (tic_dtype precision : {TIC_F32, TIC_BF16})
-            for (bool web : {false, true}) {
-                const std::string name = std::string(which.model) + "/" +
-                                         std::to_string(which.batch) + "/" +
-                                         tic_dtype_name(precision) + (web ? "/web" : "/full");
-                benchmark::RegisterBenchmark(name.c_str(),
-                                             [&which, precision, web](benchmark::State &state) {
-                                                 Run(state, which, precision, web);
-                                             })
-                    ->UseRealTime()
-                    ->Unit(benchmark::kMillisecond);
-            }
+void Register(const std::vector<StepCase> &cases) {
+    for (const StepCase &which : cases)
+        benchmark::RegisterBenchmark(which.Name().c_str(),
+                                     [&which](benchmark::State &state) { Run(state, which); })
+            ->UseRealTime()
+            ->Unit(benchmark::kMillisecond);
 }
 
-int PrintConfig(const char *name) {
+tic_status PrintConfig(const std::string &name, tic_error *err) {
     tic_config config;
-    tic_error err{};
     char *text = nullptr;
-    if (tic_config_find(&config, name, &err) != TIC_OK ||
-        tic_config_json(&config, &text, &err) != TIC_OK) {
-        std::fprintf(stderr, "bench_step: %s\n", err.text);
-        return err.status;
-    }
+    TIC_TRY(tic_config_find(&config, name.c_str(), err));
+    TIC_TRY(tic_config_json(&config, &text, err));
     std::printf("%s\n", text);
     tic_free(text);
-    return 0;
+    return TIC_OK;
+}
+
+tic_status PrintProfile(const std::vector<StepCase> &cases, tic_error *err) {
+    for (const StepCase &which : cases)
+        if (which.Name() == flags.profile)
+            return PrintStepProfile(which, flags.threads, flags.seconds, flags.shapes, err);
+    return tic_fail(err, TIC_EUSAGE, "no case \"%s\"; --list shows them", flags.profile.c_str());
+}
+
+tic_status ParseNumber(const char *flag, const char *text, double most, double *out,
+                       tic_error *err) {
+    char *end;
+    *out = std::strtod(text, &end);
+    if (*text == '\0' || *end != '\0' || !(*out >= 0 && *out <= most))
+        return tic_fail(err, TIC_EUSAGE, "%s %s is not in 0..%g", flag, text, most);
+    return TIC_OK;
+}
+
+tic_status TakeValue(const std::string &flag, const char *value, tic_error *err) {
+    double number = 0;
+    if (flag == "--threads") {
+        TIC_TRY(ParseNumber("--threads", value, 1024, &number, err));
+        flags.threads = static_cast<int>(number);
+    } else if (flag == "--seconds") {
+        TIC_TRY(ParseNumber("--seconds", value, 3600, &flags.seconds, err));
+    } else if (flag == "--config") {
+        flags.config = value;
+    } else {
+        flags.profile = value;
+        flags.shapes = flag == "--profile-shapes";
+    }
+    return TIC_OK;
+}
+
+// Takes our own flags out of argv and leaves Google Benchmark's.
+tic_status TakeFlags(int *argc, char **argv, tic_error *err) {
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        const std::string flag = argv[i];
+        if (flag == "--list") {
+            flags.list = true;
+        } else if (flag == "--threads" || flag == "--seconds" || flag == "--config" ||
+                   flag == "--profile" || flag == "--profile-shapes") {
+            if (++i == *argc)
+                return tic_fail(err, TIC_EUSAGE, "%s needs a value", flag.c_str());
+            TIC_TRY(TakeValue(flag, argv[i], err));
+        } else {
+            argv[kept++] = argv[i];
+        }
+    }
+    *argc = kept;
+    return TIC_OK;
+}
+
+tic_status RunAll(int argc, char **argv, tic_error *err) {
+    const std::vector<StepCase> cases = StepCases();
+    TIC_TRY(TakeFlags(&argc, argv, err));
+    if (flags.list) {
+        for (const StepCase &which : cases)
+            std::printf("%s\n", which.Name().c_str());
+        return TIC_OK;
+    }
+    if (!flags.config.empty())
+        return PrintConfig(flags.config, err);
+    if (!flags.profile.empty())
+        return PrintProfile(cases, err);
+    Register(cases);
+    benchmark::Initialize(&argc, argv);
+    if (argc > 1)
+        return tic_fail(err, TIC_EUSAGE, "unknown argument %s; --help tells them", argv[1]);
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+    return TIC_OK;
 }
 
 } // namespace
 
 int main(int argc, char **argv) {
-    if (argc == 3 && std::strcmp(argv[1], "--config") == 0)
-        return PrintConfig(argv[2]);
-    if (argc >= 3 && std::strcmp(argv[1], "--threads") == 0) {
-        char *end;
-        const long wanted = std::strtol(argv[2], &end, 10);
-        if (*argv[2] == '\0' || *end != '\0' || wanted < 0 || wanted > 1024) {
-            std::fprintf(stderr, "bench_step: --threads %s is not in 0..1024\n", argv[2]);
-            return TIC_EUSAGE;
-        }
-        threads = static_cast<int>(wanted);
-        argv[2] = argv[0];
-        argv += 2;
-        argc -= 2;
+    tic_error err{};
+    if (argc == 2 && std::strcmp(argv[1], "--help") == 0) {
+        std::fputs(kHelp, stdout);
+        return 0;
     }
-    Register();
-    benchmark::Initialize(&argc, argv);
-    if (benchmark::ReportUnrecognizedArguments(argc, argv))
-        return TIC_EUSAGE;
-    benchmark::RunSpecifiedBenchmarks();
-    benchmark::Shutdown();
-    return 0;
+    if (RunAll(argc, argv, &err) != TIC_OK)
+        std::fprintf(stderr, "bench_step: %s\n", err.text);
+    return err.status;
 }

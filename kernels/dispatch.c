@@ -133,10 +133,38 @@ tic_status tic_choose(const tic_ctx *ctx, tic_op op, tic_dtype precision, const 
                     tic_dtype_name(precision), shape);
 }
 
+/* ---- running -------------------------------------------------------------------------------- */
+
+void tic_ctx_watch(tic_ctx *ctx, void (*watch)(void *state, const tic_call *call), void *state) {
+    ctx->watch = watch;
+    ctx->watch_state = state;
+}
+
+/* Nobody watches what is a part of the call. */
+static tic_status run_watched(tic_ctx *ctx, tic_op op, const tic_choice *choice, const char *shape,
+                              const void *args, tic_error *err) {
+    void (*watch)(void *state, const tic_call *call) = ctx->watch;
+    ctx->watch = NULL;
+    const double start = tic_now();
+    tic_status status = choice->variant->run(ctx, choice->variant, choice->knobs, args, err);
+    const tic_call call = {.op = op,
+                           .purpose = ctx->purpose,
+                           .variant = choice->variant->info.name,
+                           .shape = shape,
+                           .seconds = tic_now() - start,
+                           .demand = tic_demand_of(op, args)};
+    ctx->watch = watch;
+    if (status == TIC_OK)
+        watch(ctx->watch_state, &call);
+    return status;
+}
+
 tic_status tic_dispatch(tic_ctx *ctx, tic_op op, tic_dtype precision, const char *shape,
                         const void *args, tic_error *err) {
     tic_choice choice;
     TIC_TRY(tic_choose(ctx, op, precision, shape, args, &choice, err));
     ctx->ran[op] = choice.variant;
+    if (ctx->watch != NULL)
+        return run_watched(ctx, op, &choice, shape, args, err);
     return choice.variant->run(ctx, choice.variant, choice.knobs, args, err);
 }

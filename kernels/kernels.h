@@ -73,6 +73,15 @@ typedef struct tic_counters {
 tic_macs tic_counters_sum(const tic_counters *counters);
 tic_macs tic_counters_purpose(const tic_counters *counters, tic_purpose purpose);
 
+/* What one call of `op` has to do at least: logical multiply-adds, and the bytes of every operand
+ * once, read or written. args: the operation's own struct, e.g. tic_gemm_args; elements that
+ * pointers point to are not read, offsets are. */
+typedef struct tic_demand {
+    uint64_t macs, bytes;
+    tic_dtype precision; /* of the operands */
+} tic_demand;
+tic_demand tic_demand_of(tic_op op, const void *args);
+
 /* ---- plan ---------------------------------------------------------------------------------- */
 
 /* Which variant, with which knobs, computes which problem. Text, one line a problem:
@@ -136,6 +145,19 @@ tic_variant_info tic_variant_get(int i);
 tic_status tic_ctx_force(tic_ctx *ctx, tic_op op, const char *name, tic_error *err);
 /* The variant that the last call of `op` ran; "" before the first. */
 const char *tic_ctx_ran(const tic_ctx *ctx, tic_op op);
+
+/* A finished call, as a watcher of the context sees it. A gemm that is a part of another operation
+ * is part of that one's call. */
+typedef struct tic_call {
+    tic_op op;
+    tic_purpose purpose;
+    const char *variant, *shape; /* borrowed while the watcher runs */
+    double seconds;
+    tic_demand demand;
+} tic_call;
+/* `watch` is called after every successful call of an operation, by the caller's thread; NULL ends
+ * it. `state` is borrowed. For profiles: bench_step --profile. */
+void tic_ctx_watch(tic_ctx *ctx, void (*watch)(void *state, const tic_call *call), void *state);
 
 /* ---- gemm ---------------------------------------------------------------------------------- */
 

@@ -45,6 +45,8 @@ struct tic_ctx {
     tic_thread_counters *count; /* [threads] */
     uint64_t logical[TIC_PURPOSE_COUNT][TIC_OP_COUNT];
     const tic_variant *forced[TIC_OP_COUNT], *ran[TIC_OP_COUNT];
+    void (*watch)(void *state, const tic_call *call); /* NULL: nobody watches */
+    void *watch_state;
 };
 
 /* ---- registry and plan ----------------------------------------------------------------------- */

@@ -165,3 +165,89 @@ Test(bf16, every_value_comes_back) {
     memcpy(&nan_in_low_bits, &payload, 4);
     cr_assert(isnan(tic_from_bf16(tic_to_bf16(nan_in_low_bits))));
 }
+
+/* ---- watching calls -------------------------------------------------------------------------- */
+
+typedef struct seen {
+    int calls;
+    tic_call last;
+    char shape[64];
+} seen;
+
+static void see(void *state, const tic_call *call) {
+    seen *s = state;
+    s->calls++;
+    s->last = *call;
+    snprintf(s->shape, sizeof s->shape, "%s", call->shape);
+}
+
+Test(watch, sees_whole_calls_with_their_demand) {
+    enum { B = 40, D = 24 };
+    tic_ctx *ctx = check_ctx(2);
+    float *x = check_alloc(4 * B * D, sizeof *x);
+    check_fill(x, 2 * B * D, 1, 0.2f);
+    seen state = {0};
+    tic_ctx_purpose(ctx, TIC_FOR_TEACHER);
+    tic_ctx_watch(ctx, see, &state);
+    tic_contrastive_args args = {.b = B,
+                                 .d = D,
+                                 .image = x,
+                                 .text = x + B * D,
+                                 .scale = 10,
+                                 .d_image = x + 2 * B * D,
+                                 .d_text = x + 3 * B * D};
+    CHECK_OK(tic_contrastive(ctx, &args, err));
+    cr_assert_eq(state.calls, 1, "its gemms are part of it: %d calls", state.calls);
+    cr_assert(state.last.op == TIC_OP_CONTRASTIVE && state.last.purpose == TIC_FOR_TEACHER);
+    cr_assert(state.last.seconds > 0);
+    cr_assert_eq(state.last.demand.macs, tic_contrastive_macs(B, D, true));
+    cr_assert_eq(state.last.demand.bytes, 4 * B * D * sizeof(float));
+    cr_assert_str_eq(state.last.variant, tic_ctx_ran(ctx, TIC_OP_CONTRASTIVE));
+
+    tic_gemm_args gemm = {.trans = TIC_TN,
+                          .m = D,
+                          .n = D,
+                          .k = B,
+                          .a = tic_f32(x, D),
+                          .b = tic_f32(x, D),
+                          .c = tic_f32(x + 2 * B * D, D),
+                          .accumulate = true};
+    CHECK_OK(tic_gemm(ctx, &gemm, err));
+    cr_assert_str_eq(state.shape, "tn,m24,n24,k40,accumulate");
+    cr_assert_eq(state.last.demand.bytes, (2 * B * D + 2 * D * D) * sizeof(float));
+    tic_ctx_watch(ctx, NULL, NULL);
+    CHECK_OK(tic_gemm(ctx, &gemm, err));
+    cr_assert_eq(state.calls, 2, "nobody watches any more");
+    tic_ctx_free(ctx);
+    tic_free(x);
+}
+
+Test(watch, demand_of_every_operation) {
+    const int32_t offsets[] = {0, 3, 7};
+    const tic_attention_args attention = {.sequences = 2,
+                                          .q_offsets = offsets,
+                                          .kv_offsets = offsets,
+                                          .heads = 2,
+                                          .head_dim = 8,
+                                          .q = {.type = TIC_BF16}};
+    tic_demand d = tic_demand_of(TIC_OP_ATTENTION, &attention);
+    cr_assert(d.macs == 2 * (9 + 16) * 16 && d.bytes == 4 * 7 * 16 * 2 && d.precision == TIC_BF16);
+    d = tic_demand_of(TIC_OP_ATTENTION_BACKWARD, &attention);
+    cr_assert(d.macs == 4 * (9 + 16) * 16 && d.bytes == 8 * 7 * 16 * 2);
+    const tic_layernorm_args norm = {.rows = 3, .d = 5, .y.type = TIC_BF16, .add_dx = true};
+    cr_assert_eq(tic_demand_of(TIC_OP_LAYERNORM, &norm).bytes, 15 * 6);
+    cr_assert_eq(tic_demand_of(TIC_OP_LAYERNORM_BACKWARD, &norm).bytes, 15 * 16);
+    const tic_adamw_args adamw = {.n = 10};
+    cr_assert_eq(tic_demand_of(TIC_OP_ADAMW, &adamw).bytes, 10 * 28);
+    const tic_l2norm_args l2 = {.rows = 3, .d = 5};
+    cr_assert_eq(tic_demand_of(TIC_OP_L2NORM, &l2).bytes, 15 * 8);
+    cr_assert_eq(tic_demand_of(TIC_OP_L2NORM_BACKWARD, &l2).bytes, 15 * 12);
+    const tic_patchify_args patchify = {.n = 2, .size = 4, .patch = 2};
+    cr_assert_eq(tic_demand_of(TIC_OP_PATCHIFY, &patchify).bytes, 2 * 48 * 5);
+    const tic_embedding_args words = {.sequences = 2, .offsets = offsets, .ids = offsets, .d = 4};
+    cr_assert_eq(tic_demand_of(TIC_OP_EMBEDDING, &words).bytes, 28 * 12);
+    cr_assert_eq(tic_demand_of(TIC_OP_EMBEDDING_BACKWARD, &words).bytes, 28 * 20);
+    const tic_distill_args distill = {.b = 10, .d = 4, .teacher_d = 6};
+    cr_assert_eq(tic_demand_of(TIC_OP_DISTILL, &distill).bytes, 2 * 10 * (4 + 6) * 4);
+    cr_assert_eq(tic_demand_of(TIC_OP_DISTILL, &distill).macs, tic_distill_macs(10, 4, 6, false));
+}
