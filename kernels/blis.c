@@ -60,10 +60,20 @@ const char *tic_gemm_blis_unavailable(const tic_variant *variant) {
     return kernel->cntx == NULL ? "the BLIS library was built without this micro-kernel" : NULL;
 }
 
+const void *tic_gemm_blis_products(int i) {
+    pthread_once(&once, find_all);
+    const void *found[] = {(const void *)(uintptr_t)haswell.run, (const void *)(uintptr_t)skx.run};
+    for (int k = 0; k < 2; k++)
+        if (found[k] != NULL && i-- == 0)
+            return found[k];
+    return NULL;
+}
+
 const tic_gemm_micro tic_gemm_blis_haswell = {
     .tile_m = 6,
     .tile_n = 16,
     .k_unit = 1,
+    .update = 6 * 16,
     .panel = TIC_F32,
     .vec = &tic_gemm_vec_avx2,
     .tile = haswell_tile,
@@ -73,6 +83,7 @@ const tic_gemm_micro tic_gemm_blis_skx = {
     .tile_m = 12,
     .tile_n = 32,
     .k_unit = 1,
+    .update = 12 * 32,
     .panel = TIC_F32,
     .vec = &tic_gemm_vec_avx512,
     .tile = skx_tile,

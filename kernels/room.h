@@ -4,6 +4,34 @@
 
 #include "kernels/kernels.h"
 
+/* ---- what counts as a MAC ----------------------------------------------------------------------
+ * A MAC is a multiply-add of a matrix product that was executed by a *product micro-kernel*: a
+ * function that is not inlined and stands in a section of its own, so that its addresses say what
+ * it is. `ticlip audit` single-steps calls, decodes every instruction, and demands that what was
+ * executed in those functions is exactly what tic_count_issued was told:
+ *
+ *   TIC_PRODUCT       every FMA counts one MAC a lane (a lane that its mask leaves out counts
+ *                     none), VDPBF16PS two a lane, TDPBF16PS as many as the tile configuration in
+ *                     force says. Where a function has no FMA (portable tiers, references,
+ *                     emulated tiles), a multiplication with an addition for it counts, one a lane;
+ *                     the audit lists those apart.
+ *   TIC_PRODUCT_BF16  only VDPBF16PS and TDPBF16PS count: for kernels that interleave an epilogue,
+ *                     whose FMAs are elementwise work.
+ *
+ * All other multiply-adds are elementwise: polynomials of exp, statistics, sums along one row of
+ * two operands (layernorm, attention's delta, the diagonal of scores), epilogues, Adam. They are
+ * reported, never counted, and the audit refuses a call with more of them than elementwise work
+ * can need. VDPBF16PS and TDPBF16PS outside of product micro-kernels are refused.
+ *
+ * So: keep epilogues out of TIC_PRODUCT functions; issue what the tile really executes (padding
+ * counts; an accumulation by FMA counts too, see tic_gemm_micro.update); a loop that skips masked
+ * lanes' products must not count them. Micro-kernels of a library are named by a function like
+ * tic_gemm_blis_products. */
+#define TIC_PRODUCT __attribute__((noinline, section("tic_product")))
+#define TIC_PRODUCT_BF16 __attribute__((noinline, section("tic_product_bf16")))
+/* Entries of BLIS's product micro-kernels that this process may call, i from 0; NULL at the end. */
+const void *tic_gemm_blis_products(int i);
+
 /* ---- a thread's counters: one cache line apart, added to by its own thread only -------------- */
 typedef struct tic_thread_counters {
     uint64_t issued[TIC_PURPOSE_COUNT][TIC_OP_COUNT];

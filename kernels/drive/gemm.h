@@ -36,6 +36,8 @@ typedef struct tic_gemm_vec {
  * at a multiple of 64 bytes and may be read TIC_GEMM_SLACK bytes past its end. */
 typedef struct tic_gemm_micro {
     int tile_m, tile_n, k_unit;
+    int update; /* MACs that accumulating to a tile issues beside the product: BLIS adds
+                   beta C with FMAs, tile_m * tile_n of them; 0 where it is an addition */
     tic_dtype panel;
     const tic_gemm_vec *vec;
     void (*tile)(int64_t k, const void *a, const void *b, bool accumulate, float *c, int64_t ldc);

@@ -185,8 +185,9 @@ static inline __attribute__((always_inline)) void prefetch_epilogue(const tic_ge
 }
 
 /* Adds block j of the span to the tile (row tile i, column panel n of the item); finishes the tile
- * after the last block. `slot` is where its sums are gathered when not in C. */
-static void do_tile(const shape *s, const gemm_piece *piece, const item *it, int64_t j, int64_t i,
+ * after the last block. `slot` is where its sums are gathered when not in C. Tells whether the
+ * micro-kernel accumulated. */
+static bool do_tile(const shape *s, const gemm_piece *piece, const item *it, int64_t j, int64_t i,
                     int64_t n, float *slot) {
     const tic_gemm_micro *micro = s->micro;
     const tic_gemm_args *args = s->args;
@@ -203,8 +204,9 @@ static void do_tile(const shape *s, const gemm_piece *piece, const item *it, int
     bool later_span = piece->block > 0;
     if (s->direct && tile.rows == micro->tile_m && tile.cols == micro->tile_n && length > 0) {
         float *c = (float *)args->c.data + tile.i0 * args->c.ld + tile.j0;
-        micro->tile(length, a, b, args->accumulate || later_span || j > 0, c, args->c.ld);
-        return;
+        bool accumulate = args->accumulate || later_span || j > 0;
+        micro->tile(length, a, b, accumulate, c, args->c.ld);
+        return accumulate;
     }
     if (j == piece->blocks - 1)
         prefetch_epilogue(args, &tile);
@@ -214,6 +216,7 @@ static void do_tile(const shape *s, const gemm_piece *piece, const item *it, int
         memset(slot, 0, sizeof(float) * (size_t)(micro->tile_m * micro->tile_n));
     if (j == piece->blocks - 1)
         micro->vec->finish(args, args->accumulate || later_span, &tile);
+    return length > 0 && j > 0;
 }
 
 static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item *it) {
@@ -221,7 +224,7 @@ static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item 
     int thread = omp_get_thread_num();
     unsigned char *own = s->own + (size_t)thread * s->own_bytes;
     int64_t tile_size = micro->tile_m * micro->tile_n, strip = s->strip / micro->tile_n;
-    uint64_t issued = 0;
+    uint64_t issued = 0, updates = 0;
     it->a = own;
     it->gather = (float *)(void *)(own + s->a_bytes);
     pack_a(s, piece, it, own);
@@ -235,12 +238,13 @@ static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item 
                 if (piece->blocks > 1)
                     slots += (n - first) * it->tiles * tile_size;
                 for (int64_t i = 0; i < it->tiles; i++)
-                    do_tile(s, piece, it, j, i, n, slots + (piece->blocks > 1 ? i * tile_size : 0));
+                    updates += do_tile(s, piece, it, j, i, n,
+                                       slots + (piece->blocks > 1 ? i * tile_size : 0));
             }
             issued += (uint64_t)((last - first) * it->tiles * tile_size * length);
         }
     }
-    tic_count_issued(ctx, thread, ctx->gemm_op, issued);
+    tic_count_issued(ctx, thread, ctx->gemm_op, issued + updates * (uint64_t)micro->update);
 }
 
 /* ---- all items ------------------------------------------------------------------------------ */

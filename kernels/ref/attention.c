@@ -11,10 +11,32 @@ typedef struct row { /* one query row of one head */
     int head;
 } row;
 
-static double dot(const row *r, tic_mat x, int64_t i, tic_mat y, int64_t j) {
+TIC_PRODUCT static double dot(const row *r, tic_mat x, int64_t i, tic_mat y, int64_t j) {
     double sum = 0;
     for (int64_t c = 0; c < r->a->head_dim; c++)
         sum += (double)tic_mat_get(x, i, r->column + c) * tic_mat_get(y, j, r->column + c);
+    return sum;
+}
+
+/* sum_j p[j] x[key + j, c] over the keys that the row sees */
+TIC_PRODUCT static double weighted(const row *r, const double *p, tic_mat x, int64_t c) {
+    double sum = 0;
+    for (int64_t j = 0; j < r->visible; j++)
+        sum += p[j] * tic_mat_get(x, r->key + j, c);
+    return sum;
+}
+
+/* y[c] += p x[i, c] over the head's columns */
+TIC_PRODUCT static void add_row(const row *r, double p, tic_mat x, int64_t i, double *y) {
+    for (int64_t c = 0; c < r->a->head_dim; c++)
+        y[c] += p * tic_mat_get(x, i, r->column + c);
+}
+
+/* rowsum(dO ∘ O): elementwise, not a product */
+static double delta_of(const row *r) {
+    double sum = 0;
+    for (int64_t c = r->column; c < r->column + r->a->head_dim; c++)
+        sum += (double)tic_mat_get(r->a->d_o, r->query, c) * tic_mat_get(r->a->o, r->query, c);
     return sum;
 }
 
@@ -38,12 +60,8 @@ static void forward_row(const row *r, double *p, double *unused) {
     double lse = softmax(r, p);
     if (a->lse)
         a->lse[r->query * a->heads + r->head] = (float)lse;
-    for (int64_t c = r->column; c < r->column + a->head_dim; c++) {
-        double sum = 0;
-        for (int64_t j = 0; j < r->visible; j++)
-            sum += p[j] * tic_mat_get(a->v, r->key + j, c);
-        tic_mat_put(a->o, r->query, c, (float)sum);
-    }
+    for (int64_t c = r->column; c < r->column + a->head_dim; c++)
+        tic_mat_put(a->o, r->query, c, (float)weighted(r, p, a->v, c));
 }
 
 /* Answers forward_row. `sums` holds the head's dk and dv, [keys][2][head_dim]. P is recomputed from
@@ -52,22 +70,16 @@ static void backward_row(const row *r, double *p, double *sums) {
     const tic_attention_args *a = r->a;
     const int64_t d = a->head_dim;
     double lse = a->lse[r->query * a->heads + r->head];
-    double delta = dot(r, a->d_o, r->query, a->o, r->query);
+    double delta = delta_of(r);
     for (int64_t j = 0; j < r->visible; j++) {
         double pj = exp(a->scale * dot(r, a->q, r->query, a->k, r->key + j) - lse);
         p[j] = a->scale * pj * (dot(r, a->d_o, r->query, a->v, r->key + j) - delta); /* dS */
         double *dk = sums + j * 2 * d, *dv = dk + d;
-        for (int64_t c = 0; c < d; c++) {
-            dk[c] += p[j] * tic_mat_get(a->q, r->query, r->column + c);
-            dv[c] += pj * tic_mat_get(a->d_o, r->query, r->column + c);
-        }
+        add_row(r, p[j], a->q, r->query, dk);
+        add_row(r, pj, a->d_o, r->query, dv);
     }
-    for (int64_t c = r->column; c < r->column + d; c++) {
-        double dq = 0;
-        for (int64_t j = 0; j < r->visible; j++)
-            dq += p[j] * tic_mat_get(a->k, r->key + j, c);
-        tic_mat_put(a->dq, r->query, c, (float)dq);
-    }
+    for (int64_t c = r->column; c < r->column + d; c++)
+        tic_mat_put(a->dq, r->query, c, (float)weighted(r, p, a->k, c));
 }
 
 static void write_sums(const row *r, int64_t keys, double *sums) {

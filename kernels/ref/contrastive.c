@@ -9,16 +9,27 @@ static double rounded(double x, tic_dtype precision) {
     return precision == TIC_BF16 ? tic_from_bf16(tic_to_bf16((float)x)) : x;
 }
 
+TIC_PRODUCT static double dot(int64_t d, const float *x, const float *y, tic_dtype precision) {
+    double sum = 0;
+    for (int64_t c = 0; c < d; c++)
+        sum += rounded(x[c], precision) * rounded(y[c], precision);
+    return sum;
+}
+
 /* s[b,b] = scale image textᵀ */
 static void score(int64_t b, int64_t d, const float *image, const float *text, float scale,
                   tic_dtype precision, double *s) {
     for (int64_t i = 0; i < b; i++)
-        for (int64_t j = 0; j < b; j++) {
-            double sum = 0;
-            for (int64_t c = 0; c < d; c++)
-                sum += rounded(image[i * d + c], precision) * rounded(text[j * d + c], precision);
-            s[i * b + j] = scale * sum;
-        }
+        for (int64_t j = 0; j < b; j++)
+            s[i * b + j] = scale * dot(d, image + i * d, text + j * d, precision);
+}
+
+/* One element of the diagonal, never rounded: elementwise work beside the product. */
+static double pair_score(const tic_contrastive_args *a, int64_t i) {
+    double sum = 0;
+    for (int64_t c = 0; c < a->d; c++)
+        sum += (double)a->image[i * a->d + c] * a->text[i * a->d + c];
+    return a->scale * sum;
 }
 
 /* log sum exp of n elements `step` apart */
@@ -38,20 +49,22 @@ static void all_log_sum_exps(int64_t b, const double *s, double *row, double *co
     }
 }
 
+/* sum_j scale ds[j ld] x[j, c] */
+TIC_PRODUCT static double weighted(int64_t b, int64_t d, const double *ds, int64_t ld, float scale,
+                                   const float *x, tic_dtype precision) {
+    double sum = 0;
+    for (int64_t j = 0; j < b; j++)
+        sum += rounded(scale * ds[j * ld], precision) * rounded(x[j * d], precision);
+    return sum;
+}
+
 /* d_image = scale ds text, d_text = scale dsᵀ image, unless they are NULL; answers score(). */
 static void score_backward(int64_t b, int64_t d, const float *image, const float *text, float scale,
                            tic_dtype precision, const double *ds, float *d_image, float *d_text) {
     for (int64_t i = 0; d_image && i < b; i++)
         for (int64_t c = 0; c < d; c++) {
-            double di = 0, dt = 0;
-            for (int64_t j = 0; j < b; j++) {
-                di +=
-                    rounded(scale * ds[i * b + j], precision) * rounded(text[j * d + c], precision);
-                dt += rounded(scale * ds[j * b + i], precision) *
-                      rounded(image[j * d + c], precision);
-            }
-            d_image[i * d + c] = (float)di;
-            d_text[i * d + c] = (float)dt;
+            d_image[i * d + c] = (float)weighted(b, d, ds + i * b, 1, scale, text + c, precision);
+            d_text[i * d + c] = (float)weighted(b, d, ds + i, b, scale, image + c, precision);
         }
 }
 
@@ -64,7 +77,7 @@ TIC_RUN(tic_contrastive_ref) {
     double *row = s + b * b, *column = row + b;
     score(b, a->d, a->image, a->text, a->scale, a->precision, s);
     for (int64_t i = 0; i < b; i++)
-        score(1, a->d, a->image + i * a->d, a->text + i * a->d, a->scale, TIC_F32, s + i * b + i);
+        s[i * b + i] = pair_score(a, i);
     all_log_sum_exps(b, s, row, column);
     for (int64_t i = 0; i < b; i++)
         loss += (row[i] + column[i] - 2 * s[i * b + i]) / (2.0 * (double)b);

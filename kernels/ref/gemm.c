@@ -20,7 +20,7 @@ static void put(tic_mat mat, int64_t i, int64_t j, double value) {
         ((float *)mat.data)[at] = (float)value;
 }
 
-static double product(const tic_gemm_args *args, int64_t i, int64_t j) {
+TIC_PRODUCT static double product(const tic_gemm_args *args, int64_t i, int64_t j) {
     double sum = 0;
     for (int64_t p = 0; p < args->k; p++) {
         double a = args->trans == TIC_TN ? element(args->a, p, i, args->precision)

@@ -38,9 +38,9 @@ ALWAYS_INLINE void tile(int rows, int vectors, int64_t k, const float *a, int64_
 }
 
 #define TILE(rows, vectors)                                                                        \
-    static void tile_##rows##_##vectors(int64_t k, const float *a, int64_t a_row, int64_t a_step,  \
-                                        const float *b, int64_t ldb, float *c, int64_t ldc,        \
-                                        bool accumulate) {                                         \
+    TIC_PRODUCT static void tile_##rows##_##vectors(int64_t k, const float *a, int64_t a_row,      \
+                                                    int64_t a_step, const float *b, int64_t ldb,   \
+                                                    float *c, int64_t ldc, bool accumulate) {      \
         tile(rows, vectors, k, a, a_row, a_step, b, ldb, c, ldc, accumulate);                      \
     }
 #define TILES(vectors)                                                                             \

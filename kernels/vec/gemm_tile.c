@@ -5,8 +5,8 @@
 
 enum { ROWS = 6, COLS = 2 * VF_LANES };
 
-static void tile(int64_t k, const void *a_panel, const void *b_panel, bool accumulate, float *c,
-                 int64_t ldc) {
+TIC_PRODUCT static void tile(int64_t k, const void *a_panel, const void *b_panel, bool accumulate,
+                             float *c, int64_t ldc) {
     const float *a = a_panel, *b = b_panel;
     vf sums[ROWS][2];
     for (int i = 0; i < ROWS; i++)
