@@ -44,6 +44,11 @@ static tic_status print_forecast(const tic_experiment *x, const tic_forecast *f,
     tic_table_row(&table, "all methods\t%s pairs, %lld iterations, %s nominal MACs, %s logical",
                   tic_quantity(a, (double)f->pairs_total), (long long)f->iterations_total,
                   tic_quantity(b, f->nominal_total), tic_quantity(c, f->logical_total));
+    if (f->extra_total > 0)
+        tic_table_row(&table, "beside training\t%s nominal MACs (%s)",
+                      tic_quantity(a, f->extra_total),
+                      x->accounting == TIC_STRICT ? "taken from the same budget"
+                                                  : "not charged: --accounting paper");
     tic_table_row(&table,
                   "expected time, static tasks aside, at %.3g GMAC/s (logical, measured now)\t%s",
                   f->gmacs, tic_duration(a, f->seconds));

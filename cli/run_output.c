@@ -135,15 +135,18 @@ static tic_status retrieval_table(const json_t *methods, tic_error *err) {
     const char *name;
     json_t *method;
     tic_table_begin(&table, "<method\t>in-domain\t>backward\t>forward\t>nominal MACs\t>of "
-                            "budget\t>logical MACs\t>pairs\t>time");
+                            "budget\t>beside\t>logical MACs\t>pairs\t>time");
     json_object_foreach((json_t *)methods, name, method) {
-        char in[48], back[48], forth[48], macs[32], logical[32], pairs[32], time[32];
+        char in[48], back[48], forth[48], macs[32], logical[32], pairs[32], time[32],
+            extra[32] = "-";
         const json_t *task = json_object_get(json_object_get(method, "tasks"), "retrieval");
         double nominal = number_at(method, "macs", "nominal");
-        tic_table_row(&table, "%s\t%s\t%s\t%s\t%s\t%.1f %%\t%s\t%s\t%s", label_of(name),
+        if (number_at(method, "macs", "extra") > 0)
+            tic_quantity(extra, number_at(method, "macs", "extra"));
+        tic_table_row(&table, "%s\t%s\t%s\t%s\t%s\t%.1f %%\t%s\t%s\t%s\t%s", label_of(name),
                       with_error(in, task, "in_domain"), with_error(back, task, "backward"),
                       with_error(forth, task, "forward"), tic_quantity(macs, nominal),
-                      100 * nominal / fmax(number_at(method, "macs", "budget"), 1),
+                      100 * nominal / fmax(number_at(method, "macs", "budget"), 1), extra,
                       tic_quantity(logical, number_at(method, "macs", "logical")),
                       tic_quantity(pairs, number_at(method, "pairs_seen", NULL)),
                       tic_duration(time, number_at(method, "seconds", NULL)));

@@ -12,12 +12,34 @@
 
 typedef enum tic_start { /* where a step's weights come from; the first step's are random */
                          TIC_START_RANDOM,
-                         TIC_START_LAST, /* what the method's last step left */
+                         TIC_START_LAST,    /* what the method's last step left */
+                         TIC_START_PATCHED, /* the same, and the step ends in patching (below) */
 } tic_start;
-typedef enum tic_pool {               /* what a step trains on */
-                        TIC_POOL_NEW, /* the step's own pairs */
-                        TIC_POOL_ALL, /* all pairs so far */
+/* Which pairs a step trains on: its own D, and of the past ones (R = --buffer times D, at most what
+ * there is; shares to the pair: tic_replay_shares) */
+typedef enum tic_pool {
+    TIC_POOL_NEW,   /* none */
+    TIC_POOL_ALL,   /* all */
+    TIC_POOL_EXP,   /* R: half of it from the last step, a quarter from the one before, ... */
+    TIC_POOL_EQUAL, /* R, split evenly over the past steps */
+    TIC_POOL_LOW,   /* the half whose image-text alignment under the last model is lowest */
+    TIC_POOL_HIGH,  /* ... highest (paper, App. B.4) */
 } tic_pool;
+/* How often a pair of the pool is drawn (paper, App. E.2). */
+typedef enum tic_draw {
+    TIC_DRAW_EPOCHS,     /* one permutation of the pool after the other */
+    TIC_DRAW_LEAST_USED, /* those used least in all steps so far come first */
+    TIC_DRAW_PER_STEP,   /* every step's pairs get the same number of draws, so that a pair of a
+                            small step is drawn more often: by the inverse of its step's share */
+} tic_draw;
+typedef enum tic_penalty { /* what is added to the contrastive loss from the second step on */
+                           TIC_PENALTY_NONE,
+                           /* LwF: --distill-weight times the KL of the last model's image-text
+                              similarities and the new ones (tic_distill) */
+                           TIC_PENALTY_LWF,
+                           /* EWC: sum_i lambda/2 F_i (w_i - w_last,i)^2 (continual/ewc.c) */
+                           TIC_PENALTY_EWC,
+} tic_penalty;
 
 typedef struct tic_method {
     const char *name;  /* "sequential": what --methods takes and the folder is called */
@@ -25,7 +47,11 @@ typedef struct tic_method {
     const char *about; /* one line */
     tic_start start;
     tic_pool pool;
-    bool grows; /* step t spends t shares of the budget (Oracle) */
+    tic_draw draw;
+    tic_penalty penalty;
+    double lambda;  /* of EWC */
+    double compute; /* shares of the budget that a step may spend; 0 stands for 1 */
+    bool grows;     /* step t spends t shares (Oracle) */
 } tic_method;
 int tic_method_count(void);
 const tic_method *tic_method_get(int i);
@@ -41,6 +67,14 @@ tic_status tic_method_list(const char *names, const tic_method **out, int limit,
 enum { TIC_PATH = 1024, TIC_NAMES = 512 };
 typedef enum tic_accounting { TIC_PAPER, TIC_STRICT } tic_accounting;
 typedef enum tic_schedule { TIC_COSINE, TIC_CONST_COSINE } tic_schedule;
+/* Steps with linear warm-up (paper, Table 6): those from random weights; none; all; or those from
+ * random weights in full and the others a tenth of it. */
+typedef enum tic_warmup_in {
+    TIC_WARMUP_FIRST,
+    TIC_WARMUP_NONE,
+    TIC_WARMUP_ALL,
+    TIC_WARMUP_TENTH
+} tic_warmup_in;
 typedef enum tic_precision {
     TIC_PRECISION_AUTO,
     TIC_PRECISION_F32,
@@ -58,7 +92,12 @@ typedef struct tic_experiment {
     tic_accounting accounting;
     int64_t batch, warmup; /* warmup: iterations, of steps that start from random weights */
     double lr, beta1, beta2, eps, weight_decay;
+    double lr_decay; /* factor on lr, once a step that goes on from a model */
+    tic_warmup_in warmup_in;
     tic_schedule schedule;
+    bool keep_optimizer; /* moments carry over from step to step */
+    double buffer, replay_share, distill_weight;
+    int64_t fisher_pairs;
     tic_precision precision;
     tic_granularity granularity;
     char first_step[16];   /* pools all before its end; "none"; "auto": tic_first_step */
@@ -127,16 +166,60 @@ double tic_lr_at(tic_schedule schedule, double lr, int64_t warmup, int64_t total
  * iterations begins; the next step continues from the weights before it. `total` for cosine. */
 int64_t tic_branch_at(tic_schedule schedule, int64_t total);
 
+/* What a step costs beside training, in nominal MACs: the teacher's forward pass of LwF, EWC's
+ * Fisher pass, the scoring of past pairs, the search of patching. `per_pair` of training, and
+ * `fixed` once. */
+typedef struct tic_charges {
+    uint64_t per_pair, fixed;
+} tic_charges;
+/* Of step `step` (from 0; the first has none); exact: the ledger's `extra` is the same number. */
+tic_charges tic_method_charges(const tic_experiment *experiment, const tic_config *config,
+                               const tic_method *method, const tic_steps *steps, int step);
+/* Pairs of EWC's Fisher pass before `step`: whole batches, at most --fisher-pairs and, but for the
+ * one batch it takes at least, the pairs of the step before. */
+int64_t tic_fisher_pairs(const tic_experiment *experiment, const tic_steps *steps, int step);
+
 typedef struct tic_step_budget {
-    uint64_t macs;        /* nominal: the step's share, or shares where the method grows */
-    int64_t iterations;   /* the most whole batches that fit it */
-    uint64_t spent, left; /* nominal: iterations * batch * per pair; what remains */
+    uint64_t macs;      /* nominal: the step's share, or shares where the method grows */
+    int64_t iterations; /* the most whole batches that fit it */
+    uint64_t extra;     /* nominal: charges beside training */
+    uint64_t spent;     /* nominal, charged to the budget: iterations * batch * per pair, and with
+                           strict accounting `extra` */
+    uint64_t left;      /* what remains of macs */
 } tic_step_budget;
-/* `step` counts from 0. The sequence's budget is divided by `steps`, rounded down. Budgets of
- * 2^63 MACs or more, or a share that does not pay for one batch: TIC_EUSAGE. */
+/* `step` counts from 0. The sequence's budget is divided by `steps`, rounded down. Accounting
+ * `paper` lets the charges cost extra; `strict` takes them from the same share, so that fewer
+ * iterations are left. Budgets of 2^63 MACs or more, or a share that does not pay for one batch:
+ * TIC_EUSAGE. */
 tic_status tic_budget_step(const tic_experiment *experiment, const tic_config *config,
-                           const tic_method *method, int steps, int step, tic_step_budget *out,
-                           tic_error *err);
+                           const tic_method *method, const tic_charges *charges, int steps,
+                           int step, tic_step_budget *out, tic_error *err);
+
+/* ---- replay -------------------------------------------------------------------------------- */
+
+/* Splits a replay buffer of `pairs` over `count` past steps that have have[i] training pairs each,
+ * by TIC_POOL_EXP or TIC_POOL_EQUAL: quotas are rounded by largest remainders (of equal ones the
+ * later step's goes up), no share is larger than its step, and what a small step cannot give the
+ * others do. The shares sum to `pairs`, or to all there is. */
+void tic_replay_shares(tic_pool pool, size_t pairs, int count, const size_t *have, size_t *shares);
+
+/* What one step of one method draws its batches from. */
+typedef struct tic_pool_ask {
+    const tic_pair *pairs; /* the index's */
+    const tic_steps *steps;
+    const tic_method *method;
+    int step;
+    double buffer;       /* replay buffer, in the step's own pairs */
+    double replay_share; /* of all draws, for past pairs; 0: as many as they are */
+    uint64_t seed;
+    const int64_t *draws;   /* [step + 1]: pairs that each step draws, batch * iterations */
+    const float *alignment; /* TIC_POOL_LOW and HIGH: of the past steps' training pairs, in order */
+} tic_pool_ask;
+/* Places in the index, rising; *pool is the caller's (tic_free). Where pairs are not drawn equally
+ * often, the pool has draws[step] places, a pair as often as it is drawn. A past step's pairs are
+ * taken by the smallest keyed hash of their identity: uniformly, and a smaller share is a part of a
+ * larger one, so that a buffer only ever forgets. Source: reference/tic-clip.md, Methods. */
+tic_status tic_step_pool(const tic_pool_ask *ask, uint32_t **pool, size_t *size, tic_error *err);
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
 
@@ -220,7 +303,7 @@ typedef struct tic_event {
     uint64_t done, total;
     const char *method, *step; /* names */
     int64_t iteration, iterations;
-    double loss, lr, norm, scale;
+    double loss, contrastive, lr, norm, scale;             /* loss: with the method's penalty */
     double pairs_per_second, nominal_gmacs, logical_gmacs; /* per second, lately */
     double share;        /* of the run's whole nominal budget, all methods */
     double seconds_left; /* of the whole run; negative: unknown yet */
@@ -243,6 +326,7 @@ typedef struct tic_forecast {
     int steps, methods;
     int64_t pairs_total, iterations_total;
     double nominal_total, logical_total; /* training, all methods and steps */
+    double extra_total;                  /* nominal, beside training (tic_charges) */
     double gmacs;   /* logical, per second, of training steps measured on this machine just now */
     double seconds; /* of what is not done yet: training, and evaluation but for the static sets */
     char precision[8];

@@ -146,6 +146,14 @@ static tic_status score_all_classes(const scoring *s, int step, const float *ima
     return status;
 }
 
+/* Features of a step's held-out pairs, [n,d] each. */
+static tic_status encode_step(const scoring *s, int step, float *image, float *text,
+                              tic_error *err) {
+    const tic_held_out *held = &s->tasks->step[step];
+    TIC_TRY(encode_pictures(s, held->n, held->pixels, image, err));
+    return encode_captions(s, &held->texts, text, err);
+}
+
 /* Four blocks of [n,d]: pictures, captions, and room for a subset of each. */
 static tic_status score_step(const scoring *s, int step, tic_error *err) {
     const tic_held_out *held = &s->tasks->step[step];
@@ -154,9 +162,7 @@ static tic_status score_step(const scoring *s, int step, tic_error *err) {
     TIC_TRY(tic_alloc(&features, (size_t)(4 * block), sizeof(float), err));
     float *image = features, *text = image + block;
     float *some_images = text + block, *some_texts = some_images + block;
-    tic_status status = encode_pictures(s, held->n, held->pixels, image, err);
-    if (status == TIC_OK)
-        status = encode_captions(s, &held->texts, text, err);
+    tic_status status = encode_step(s, step, image, text, err);
     if (status == TIC_OK)
         status = score_retrieval(s, "retrieval", step, image, text, held->n, err);
     if (status == TIC_OK)
@@ -165,6 +171,35 @@ static tic_status score_step(const scoring *s, int step, tic_error *err) {
         status = score_all_classes(s, step, image, some_images, err);
     tic_free(features);
     return status;
+}
+
+static tic_status add_retrieval(const scoring *s, int step, double *sum, tic_error *err) {
+    int64_t n = s->tasks->step[step].n;
+    tic_recall recall;
+    float *image;
+    TIC_TRY(tic_alloc(&image, (size_t)(2 * n * s->d), sizeof(float), err));
+    float *text = image + n * s->d;
+    tic_status status = encode_step(s, step, image, text, err);
+    if (status == TIC_OK)
+        status = tic_recall_at(s->ctx, image, text, n, s->d, 1, &recall, err);
+    if (status == TIC_OK)
+        *sum += recall.mean;
+    tic_free(image);
+    return status;
+}
+
+tic_status tic_mean_retrieval(tic_model *model, int64_t batch, const tic_tasks *tasks, int steps,
+                              double *mean, tic_error *err) {
+    scoring s = {.model = model,
+                 .ctx = tic_model_ctx(model),
+                 .tasks = tasks,
+                 .batch = batch,
+                 .d = tic_model_config(model)->embed_dim};
+    double sum = 0;
+    for (int step = 0; step < steps; step++)
+        TIC_TRY(add_retrieval(&s, step, &sum, err));
+    *mean = sum / steps;
+    return TIC_OK;
 }
 
 /* ---- static sets --------------------------------------------------------------------------- */

@@ -126,9 +126,11 @@ static tic_status add_up(const tic_session *s, double *timed_pairs, tic_forecast
         int64_t pairs = items[i].budget.iterations * s->x->batch;
         f->iterations_total += items[i].budget.iterations;
         f->pairs_total += pairs;
+        f->extra_total += (double)items[i].budget.extra;
         if (items[i].same_as >= 0)
             continue;
-        *timed_pairs += tic_item_ended(s, &items[i]) == NULL ? (double)pairs : 0;
+        if (tic_item_ended(s, &items[i]) == NULL)
+            *timed_pairs += (double)pairs + (double)items[i].budget.extra / (double)f->nominal_pair;
         *timed_pairs += tic_item_evaluated(s, &items[i]) == NULL ? (double)held_out(s) / 3 : 0;
     }
     f->steps = s->steps.count;

@@ -5,7 +5,9 @@
 #include "continual/continual.h"
 #include <jansson.h>
 
-enum { TIC_METHODS_MAX = 16, TIC_FILE_LIMIT = 1 << 30 };
+enum { TIC_METHODS_MAX = 64, TIC_FILE_LIMIT = 1 << 30 };
+/* Coefficients that patching tries: 0, 1/10, ... 1. */
+enum { TIC_PATCH_COEFFICIENTS = 11 };
 
 /* ---- what was spent (spent.c) -------------------------------------------------------------- */
 
@@ -13,14 +15,15 @@ enum { TIC_METHODS_MAX = 16, TIC_FILE_LIMIT = 1 << 30 };
 typedef struct tic_spent {
     int64_t iterations, pairs;
     uint64_t nominal; /* iterations * batch * tic_nominal_train */
+    uint64_t extra;   /* nominal, beside training: tic_method_charges */
     double seconds;   /* of training, or of evaluation */
     tic_macs by[TIC_PURPOSE_COUNT];
 } tic_spent;
 void tic_spent_add(tic_spent *sum, const tic_spent *more);
 /* Adds what `ctx` counted since `before`. */
 void tic_spent_count(tic_spent *spent, const tic_ctx *ctx, const tic_counters *before);
-/* {"iterations":n, "pairs":n, "nominal":n, "seconds":x, "macs":{PURPOSE:{"logical":n,"issued":n}}};
- * a new reference, NULL without memory. */
+/* {"iterations":n, "pairs":n, "nominal":n, "extra":n, "seconds":x,
+ * "macs":{PURPOSE:{"logical":n,"issued":n}}}; a new reference, NULL without memory. */
 json_t *tic_spent_json(const tic_spent *spent);
 json_t *tic_spent_purposes(const tic_spent *spent); /* the "macs" of it */
 /* False when a key is missing, mistyped or negative, or a purpose unknown. */
@@ -149,6 +152,7 @@ typedef struct tic_session {
     tic_dtype precision;
     int64_t micro_batch;
     tic_model *model;
+    tic_model *teacher; /* LwF's, built when its first step begins */
     tic_tasks *tasks;
     tic_ledger ledger;
     tic_meter meter;
@@ -176,24 +180,96 @@ tic_status tic_session_path(const tic_session *s, char out[TIC_PATH], const char
 
 typedef struct tic_job {
     const char *method, *step; /* names */
-    char folder[TIC_PATH];     /* RUN/METHOD/STEP */
-    char board[TIC_PATH];      /* its TensorBoard file */
-    const char *from;          /* weights to start from; NULL: random */
-    const uint32_t *pool;      /* borrowed */
+    const tic_method *rule;
+    char folder[TIC_PATH]; /* RUN/METHOD/STEP */
+    char board[TIC_PATH];  /* its TensorBoard file */
+    const char *from;      /* weights to start from; NULL: random */
+    const uint32_t *pool;  /* borrowed */
     size_t pool_size;
+    const uint32_t *fisher_pool; /* EWC: the step before's pairs, borrowed */
+    size_t fisher_pool_size;
+    int64_t fisher_pairs;
     int step_index;
     int64_t iterations, warmup;
+    double lr;               /* peak */
+    tic_spent before;        /* by phases before training */
     int64_t first_iteration; /* of the method, for TensorBoard's axis */
 } tic_job;
+/* The penalty of the rule, once there is a last model to be held to. */
+tic_penalty tic_job_penalty(const tic_job *job);
 /* The seed of the sample order and crops of a step: another for each. */
 uint64_t tic_stream_seed(int64_t seed, int step_index);
 /* Trains, or goes on from folder/state.safetensors, and leaves the trained weights in s->model and
  * in folder/open_clip_model.safetensors. The state file stays until tic_job_done. */
 tic_status tic_train_job(tic_session *s, const tic_job *job, tic_spent *spent, tic_error *err);
-void tic_job_done(const tic_job *job); /* removes the state file */
+void tic_job_done(const tic_job *job); /* removes what only an unfinished step needs */
 /* The checkpoint that a following step starts from: folder/trunk where the schedule left one, else
  * folder. */
 tic_status tic_job_handover(const char *folder, char out[TIC_PATH], tic_error *err);
+
+/* ---- phases before training (phase.c) ------------------------------------------------------ */
+
+/* In METHOD/STEP/. The first is removed when the step is done; the second stays, since the step's
+ * pool follows from it. */
+#define TIC_FISHER_FILE "fisher.safetensors"
+#define TIC_ALIGNMENT_FILE "alignment.safetensors"
+/* Beside the weights a step leaves, with --keep-optimizer. */
+#define TIC_OPTIMIZER_FILE "optimizer.safetensors"
+/* `count` floats and what they cost, written atomically. */
+tic_status tic_phase_write(const char *path, const float *values, size_t count,
+                           const tic_spent *spent, tic_error *err);
+/* TIC_EINPUT when the file is damaged or has another number of floats. */
+tic_status tic_phase_read(const char *path, float *values, size_t count, tic_spent *spent,
+                          tic_error *err);
+
+/* ---- EWC (ewc.c) --------------------------------------------------------------------------- */
+
+typedef struct tic_ewc {
+    float *fisher, *anchor; /* [size], as the model's flat arrays */
+    int64_t size;
+    double lambda;
+} tic_ewc;
+/* Loads the last model's weights (job->from) into the session's model, keeps them as the anchor,
+ * and measures the Fisher information, or reads what an earlier process measured; *spent is what
+ * that cost. The caller frees *ewc, also on failure. */
+tic_status tic_ewc_prepare(tic_session *s, const tic_job *job, tic_ewc *ewc, tic_spent *spent,
+                           tic_error *err);
+void tic_ewc_free(tic_ewc *ewc);
+/* Adds the penalty's gradient; returns the penalty. */
+double tic_ewc_add(const tic_ewc *ewc, const float *weights, float *gradient);
+
+/* ---- LwF's teacher (teacher.c) -------------------------------------------------------------- */
+
+typedef struct tic_teacher {
+    float *image, *text; /* [batch, embed_dim] of the last batch */
+} tic_teacher;
+/* The session's teacher takes job->from's weights. The caller frees *teacher, also on failure. */
+tic_status tic_teacher_prepare(tic_session *s, const tic_job *job, tic_teacher *teacher,
+                               tic_error *err);
+void tic_teacher_free(tic_teacher *teacher);
+/* Features of the batch, and the loss options that distil from them. */
+tic_status tic_teacher_look(tic_session *s, tic_teacher *teacher, const tic_batch *batch,
+                            tic_loss_options *options, tic_error *err);
+
+/* ---- selection (selection.c) ---------------------------------------------------------------- */
+
+/* Cosines of picture and caption under the model in `from`, of all training pairs of the steps
+ * before `step`, in order; read from `folder` when an earlier process left them there. *alignment
+ * is the caller's (tic_free); *spent is what it cost. */
+tic_status tic_select_alignment(tic_session *s, int step, const char *from, const char *folder,
+                                float **alignment, tic_spent *spent, tic_error *err);
+
+/* ---- patching (patching.c) ------------------------------------------------------------------ */
+
+/* The session's model, just trained, becomes (1 - c) before + c trained with the coefficient c of
+ * 0, 1/10, ... 1 that maximises the mean retrieval on the held-out pairs of the steps before
+ * `step`; the largest of equals. Adds to *spent. */
+tic_status tic_patch(tic_session *s, const char *before, int step, double *coefficient,
+                     tic_spent *spent, tic_error *err);
+/* Mean of mean_recall@1 over the held-out pairs of the first `steps` steps; what the MACs are for
+ * is the caller's to say. */
+tic_status tic_mean_retrieval(tic_model *model, int64_t batch, const tic_tasks *tasks, int steps,
+                              double *mean, tic_error *err);
 
 /* ---- results (results.c) ------------------------------------------------------------------- */
 

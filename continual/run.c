@@ -75,7 +75,12 @@ static tic_status run_one(tic_session *s, void *user, tic_error *err) {
     if (item.from == NULL && item.method->start != TIC_START_RANDOM && item.step > 0)
         return tic_fail(err, TIC_EUSAGE, "%s goes on from a model: give its checkpoint (--from)",
                         item.method->name);
-    TIC_TRY(tic_budget_step(s->x, &s->config, item.method, 1, 0, &item.budget, err));
+    if (item.method->draw == TIC_DRAW_LEAST_USED && item.step > 0)
+        return tic_fail(err, TIC_EUSAGE,
+                        "%s needs what earlier steps drew: use `ticlip run` on the whole sequence",
+                        item.method->name);
+    item.charges = tic_method_charges(s->x, &s->config, item.method, &s->steps, item.step);
+    TIC_TRY(tic_budget_step(s->x, &s->config, item.method, &item.charges, 1, 0, &item.budget, err));
     TIC_TRY(tic_run_settle(s, err));
     TIC_TRY(tic_run_open(s, err));
     return tic_run_items(s, &item, 1, err);

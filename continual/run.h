@@ -8,6 +8,7 @@
 typedef struct tic_item {
     const tic_method *method;
     int step;
+    tic_charges charges;
     tic_step_budget budget;
     int same_as;      /* an earlier item whose training is the same computation, -1: none */
     const char *from; /* given weights (`ticlip train`); NULL: as the method says */
@@ -32,6 +33,36 @@ const json_t *tic_item_evaluated(const tic_session *s, const tic_item *item);
 tic_status tic_run_items(tic_session *s, const tic_item *items, int count, tic_error *err);
 /* All steps of all methods; *items is the caller's (tic_free). */
 tic_status tic_run_list(const tic_session *s, tic_item **items, int *count, tic_error *err);
+/* ---- run_list.c: an item's name, places and start ---- */
+const char *tic_item_step(const tic_session *s, const tic_item *item);
+/* RUN/METHOD/STEP */
+tic_status tic_item_folder(const tic_session *s, const tic_item *item, char out[TIC_PATH],
+                           tic_error *err);
+/* METHOD/events.out.tfevents.NNNN.STEP: TensorBoard reads a folder's files in the order of names.
+ */
+tic_status tic_item_board(const tic_session *s, const tic_item *item, char out[TIC_PATH],
+                          tic_error *err);
+bool tic_item_anew(const tic_item *item); /* from random weights */
+/* Iterations of the method before items[i], for TensorBoard's axis. */
+int64_t tic_iterations_before(const tic_item *items, int i);
+
+/* ---- run_train.c ---- */
+/* Trains items[i], or goes on with it; the session's model then holds its weights. */
+tic_status tic_item_train(tic_session *s, const tic_item *items, int i, tic_error *err);
+/* A step that an earlier item computed: its checkpoints are read and written again (f32, so the
+ * same bytes), and the method is charged as if it had trained. */
+tic_status tic_item_take_over(tic_session *s, const tic_item *from, const tic_item *item,
+                              tic_error *err);
+
+/* ---- run_pool.c ---- */
+/* What items[i] trains on (tic_step_pool); `items` holds the method's earlier steps too. A pool by
+ * alignment asks the model in `from`; *before is what that cost. *pool is the caller's (tic_free).
+ */
+tic_status tic_item_pool(tic_session *s, const tic_item *items, int i, const char *from,
+                         tic_spent *before, uint32_t **pool, size_t *size, tic_error *err);
+/* SHA-256 over the identities of the pool's pairs, in order. */
+void tic_pool_hash(const tic_session *s, const uint32_t *pool, size_t size, char hex[65]);
+
 /* Evaluation of one model, in training pairs of equal cost (see tic_meter). */
 int64_t tic_evaluation_pairs(const tic_tasks *tasks);
 /* vocab.txt.gz two folders above a checkpoint: where a run keeps it. */

@@ -140,6 +140,7 @@ tic_status tic_session_model(tic_session *s, bool train, tic_error *err) {
 
 void tic_session_close(tic_session *s) {
     tic_tasks_free(s->tasks);
+    tic_model_free(s->teacher);
     tic_model_free(s->model);
     tic_ctx_free(s->ctx);
     tic_plan_free(s->plan);

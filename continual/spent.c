@@ -6,6 +6,7 @@ void tic_spent_add(tic_spent *sum, const tic_spent *more) {
     sum->iterations += more->iterations;
     sum->pairs += more->pairs;
     sum->nominal += more->nominal;
+    sum->extra += more->extra;
     sum->seconds += more->seconds;
     for (int p = 0; p < TIC_PURPOSE_COUNT; p++) {
         sum->by[p].logical += more->by[p].logical;
@@ -40,9 +41,10 @@ json_t *tic_spent_purposes(const tic_spent *spent) {
 }
 
 json_t *tic_spent_json(const tic_spent *spent) {
-    return json_pack("{s:I, s:I, s:I, s:f, s:o}", "iterations", (json_int_t)spent->iterations,
+    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:o}", "iterations", (json_int_t)spent->iterations,
                      "pairs", (json_int_t)spent->pairs, "nominal", (json_int_t)spent->nominal,
-                     "seconds", spent->seconds, "macs", tic_spent_purposes(spent));
+                     "extra", (json_int_t)spent->extra, "seconds", spent->seconds, "macs",
+                     tic_spent_purposes(spent));
 }
 
 static bool read_count(const json_t *object, const char *key, uint64_t *out) {
@@ -66,8 +68,8 @@ bool tic_spent_read(const json_t *json, tic_spent *out) {
     const json_t *seconds = json_object_get(json, "seconds");
     *out = (tic_spent){.iterations = 0};
     if (!read_count(json, "iterations", &iterations) || !read_count(json, "pairs", &pairs) ||
-        !read_count(json, "nominal", &out->nominal) || !json_is_number(seconds) ||
-        !json_is_object(macs))
+        !read_count(json, "nominal", &out->nominal) || !read_count(json, "extra", &out->extra) ||
+        !json_is_number(seconds) || !json_is_object(macs))
         return false;
     out->iterations = (int64_t)iterations;
     out->pairs = (int64_t)pairs;

@@ -104,6 +104,7 @@ typedef struct tic_loss_options {              /* all zero: the contrastive loss
     const float *teacher_image, *teacher_text; /* LwF: [n, teacher_d] of the same batch */
     int64_t teacher_d;
     float teacher_scale, distill_weight;
+    tic_purpose purpose; /* not TIC_FOR_FORWARD: all MACs are charged to it */
 } tic_loss_options;
 typedef struct tic_step_loss {
     double contrastive, distill; /* distill before its weight */
@@ -114,8 +115,8 @@ typedef struct tic_step_loss {
  * tic_model_update do so). With micro_batch < n: features first, then the loss, then each
  * micro-batch forward again and backward (GradCache), the same gradients within rounding.
  * A loss that is not finite is TIC_EVERIFY. MACs are charged to TIC_FOR_FORWARD (losses with their
- * gradients included), TIC_FOR_RECOMPUTE and TIC_FOR_BACKWARD, which stays the context's purpose.
- */
+ * gradients included), TIC_FOR_RECOMPUTE and TIC_FOR_BACKWARD, unless the options name a purpose;
+ * the last one charged stays the context's. */
 tic_status tic_model_gradients(tic_model *model, const tic_batch *batch,
                                const tic_loss_options *options, tic_step_loss *loss,
                                tic_error *err);

@@ -100,8 +100,13 @@ static tic_status losses(tic_model *model, int64_t n, const tic_loss_options *op
 
 /* ---- forward, backward ----------------------------------------------------------------------- */
 
+/* What a phase of the step is charged to. */
+static void charge(const tic_model *model, const tic_loss_options *options, tic_purpose phase) {
+    const bool named = options && options->purpose != TIC_FOR_FORWARD;
+    tic_ctx_purpose(model->ctx, named ? options->purpose : phase);
+}
+
 static tic_status features(tic_model *model, const tic_batch *batch, tic_error *err) {
-    tic_ctx_purpose(model->ctx, TIC_FOR_FORWARD);
     for (int64_t i = 0; i < batch->n; i += model->options.micro_batch) {
         const part p = part_at(model, batch, i);
         const tic_pass vision = vision_part(model, batch, p, err);
@@ -114,14 +119,15 @@ static tic_status features(tic_model *model, const tic_batch *batch, tic_error *
 
 /* Forward again, unless the activations of `features` are still there, and backward. */
 static tic_status tower_gradients(tic_model *model, const tic_pass *pass,
+                                  const tic_loss_options *options,
                                   tic_status (*forward)(const tic_pass *),
                                   tic_status (*backward)(const tic_pass *, const float *),
                                   const float *d_features) {
     if (model->shared) {
-        tic_ctx_purpose(model->ctx, TIC_FOR_RECOMPUTE);
+        charge(model, options, TIC_FOR_RECOMPUTE);
         TIC_TRY(forward(pass));
     }
-    tic_ctx_purpose(model->ctx, TIC_FOR_BACKWARD);
+    charge(model, options, TIC_FOR_BACKWARD);
     return backward(pass, d_features);
 }
 
@@ -129,16 +135,17 @@ tic_status tic_model_gradients(tic_model *model, const tic_batch *batch,
                                const tic_loss_options *options, tic_step_loss *loss,
                                tic_error *err) {
     TIC_TRY(check(model, batch, err));
+    charge(model, options, TIC_FOR_FORWARD);
     TIC_TRY(features(model, batch, err));
     TIC_TRY(losses(model, batch->n, options, loss, err));
     const int64_t e = model->config.embed_dim;
     for (int64_t i = 0; i < batch->n; i += model->options.micro_batch) {
         const part p = part_at(model, batch, i);
         const tic_pass vision = vision_part(model, batch, p, err);
-        TIC_TRY(tower_gradients(model, &vision, tic_vision_forward, tic_vision_backward,
+        TIC_TRY(tower_gradients(model, &vision, options, tic_vision_forward, tic_vision_backward,
                                 model->step.d_image + i * e));
         const tic_pass text = text_part(model, batch, p, err);
-        TIC_TRY(tower_gradients(model, &text, tic_text_forward, tic_text_backward,
+        TIC_TRY(tower_gradients(model, &text, options, tic_text_forward, tic_text_backward,
                                 model->step.d_text + i * e));
     }
     return TIC_OK;

@@ -7,6 +7,7 @@
 static tic_error err;
 static tic_config config;
 static tic_experiment x;
+static const tic_charges none;
 
 static void setup(void) {
     cr_assert_eq(tic_config_find(&config, "ViT-B-16", &err), TIC_OK, "%s", err.text);
@@ -19,7 +20,7 @@ static tic_step_budget budget_of(const char *name, int steps, int step) {
     const tic_method *method;
     tic_step_budget b;
     cr_assert_eq(tic_method_find(&method, name, &err), TIC_OK);
-    cr_assert_eq(tic_budget_step(&x, &config, method, steps, step, &b, &err), TIC_OK, "%s",
+    cr_assert_eq(tic_budget_step(&x, &config, method, &none, steps, step, &b, &err), TIC_OK, "%s",
                  err.text);
     return b;
 }
@@ -80,9 +81,9 @@ Test(budget, refusals) {
     const tic_method *method = tic_method_get(0);
     x.pairs = 7 * 5 - 1;
     x.macs = 0;
-    cr_assert_eq(tic_budget_step(&x, &config, method, 5, 0, &b, &err), TIC_EUSAGE);
+    cr_assert_eq(tic_budget_step(&x, &config, method, &none, 5, 0, &b, &err), TIC_EUSAGE);
     cr_assert(strstr(err.text, "one batch") != NULL, "%s", err.text);
     x.pairs = INT64_MAX / 1000;
-    cr_assert_eq(tic_budget_step(&x, &config, method, 5, 0, &b, &err), TIC_EUSAGE);
+    cr_assert_eq(tic_budget_step(&x, &config, method, &none, 5, 0, &b, &err), TIC_EUSAGE);
     cr_assert(strstr(err.text, "2^63") != NULL, "%s", err.text);
 }

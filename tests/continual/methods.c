@@ -16,11 +16,11 @@ Test(methods, the_papers_rows) {
 }
 
 Test(methods, lists) {
-    const tic_method *list[16];
+    const tic_method *list[64];
     int count;
-    cr_assert_eq(tic_method_list("all", list, 16, &count, &err), TIC_OK);
+    cr_assert_eq(tic_method_list("all", list, 64, &count, &err), TIC_OK);
     cr_assert_eq(count, tic_method_count());
-    cr_assert_eq(tic_method_list("oracle,sequential", list, 16, &count, &err), TIC_OK);
+    cr_assert_eq(tic_method_list("oracle,sequential", list, 64, &count, &err), TIC_OK);
     cr_assert_eq(count, 2);
     cr_assert_str_eq(list[0]->name, "oracle");
     cr_assert_eq(tic_method_list("oracle,sequential", list, 1, &count, &err), TIC_EUSAGE);
