@@ -4,8 +4,9 @@
 
 /* The settings that an evaluation needs, out of an experiment's. */
 static const char *const names[] = {
-    "data",       "index", "vocab", "granularity", "first-step", "steps",   "min-step",
-    "eval-pairs", "batch", "seed",  "threads",     "precision",  "max-bad", "filter"};
+    "data",     "index",      "vocab",    "granularity", "first-step", "steps",
+    "min-step", "eval-pairs", "batch",    "seed",        "threads",    "precision",
+    "max-bad",  "filter",     "keywords", "label-field", "label-tree"};
 enum { NAMES = sizeof names / sizeof names[0] };
 
 static tic_status parse(const tic_verb *verb, int argc, char **argv, tic_experiment *x,

@@ -64,7 +64,7 @@ tic_status tic_method_list(const char *names, const tic_method **out, int limit,
 
 /* ---- an experiment's settings -------------------------------------------------------------- */
 
-enum { TIC_PATH = 1024, TIC_NAMES = 512 };
+enum { TIC_PATH = 1024, TIC_NAMES = 512, TIC_NAME = 64 };
 typedef enum tic_accounting { TIC_PAPER, TIC_STRICT } tic_accounting;
 typedef enum tic_schedule { TIC_COSINE, TIC_CONST_COSINE } tic_schedule;
 /* Steps with linear warm-up (paper, Table 6): those from random weights; none; all; or those from
@@ -99,12 +99,15 @@ typedef struct tic_experiment {
     double buffer, replay_share, distill_weight;
     int64_t fisher_pairs;
     tic_precision precision;
-    tic_granularity granularity;
+    char granularity[16];  /* "year", "quarter", "month", "iid:5" */
     char first_step[16];   /* pools all before its end; "none"; "auto": tic_first_step */
     char steps[TIC_NAMES]; /* not "": the last month or year of each, instead of granularity */
     int64_t min_step, eval_pairs;
     int64_t seed, threads, memory, max_bad; /* memory: bytes, 0: no limit */
     bool filter;
+    char keywords[TIC_NAMES]; /* comma-separated: subsets of captions that hold one */
+    char label_field[TIC_NAME],
+        label_tree[TIC_NAME]; /* of the pairs' json; "": DATA/classes.json */
     int64_t save_every; /* seconds between state files within a step; 0: after every iteration */
 } tic_experiment;
 
@@ -245,6 +248,9 @@ tic_status tic_recall_at(tic_ctx *ctx, const float *image, const float *text, in
 typedef struct tic_summary {
     double in_domain, backward, forward;
     double in_domain_stderr, backward_stderr, forward_stderr;
+    /* Appendix F: the same triangles of E[i][j] - E[i][i], how much worse (negative) or better the
+     * model is there than on its own step. */
+    double backward_relative, forward_relative;
 } tic_summary;
 tic_summary tic_summarise(const double *e, int steps, const int64_t *pairs);
 
@@ -264,14 +270,22 @@ void tic_scores_free(tic_scores *scores);
 
 /* What a model is evaluated on, loaded once and shared by all models of a run. */
 typedef struct tic_tasks tic_tasks;
-/* Held-out pairs of every step, classification from DATA/classes.json on them, subsets by the json
- * field `domain` (the 16 most frequent values) and by the classes' subtrees, and the folders
- * DATA/eval/NAME. A picture of a subtree is still classified among all classes. `data` may be NULL:
+typedef struct tic_tasks_options {
+    int image_size, context, threads;
+    const char *keywords;    /* comma-separated, at most 16; "" or NULL: none */
+    const char *label_field; /* json field whose values are the classes; "" or NULL: classes.json */
+    const char *label_tree;  /* with it: json field whose value is the class's subtree */
+} tic_tasks_options;
+/* Held-out pairs of every step; classification on them, with the classes of DATA/classes.json or
+ * the values of a json field; subsets by the json field `domain` (the 16 most frequent values), by
+ * words that captions hold (whole words, ASCII letters in either case) and by the classes'
+ * subtrees; and the folders DATA/eval/NAME. A picture of a subtree is still classified among all
+ * classes. `data` may be NULL:
  * then there are only the held-out pairs. Borrows nothing after it returns, but reads `index`.
  * Pictures are kept in memory: pairs * image_size^2 * 3 bytes. On success *out is the caller's. */
 tic_status tic_tasks_load(tic_tasks **out, const char *data, tic_index *index,
-                          const tic_steps *steps, const tic_vocab *vocab, int image_size,
-                          int context, int threads, tic_error *err);
+                          const tic_steps *steps, const tic_vocab *vocab,
+                          const tic_tasks_options *options, tic_error *err);
 void tic_tasks_free(tic_tasks *tasks); /* NULL is allowed */
 typedef struct tic_hooks tic_hooks;
 /* Appends to *scores, the caller's also on failure. `batch` is at most the model's. MACs go to

@@ -88,24 +88,33 @@ static tic_status score_accuracy(const scoring *s, const char *task, int step, c
     return tic_score_add(s->scores, task, "acc1", step, (double)hits / (double)n, n, err);
 }
 
-/* Copies the rows whose tag is `wanted` to the front of `out`; returns how many. */
-static int64_t gather(const float *rows, int64_t n, int64_t d, const int32_t *tag, int wanted,
+/* A subset of a step's held-out pairs: those of a domain (0 .. domains - 1), then those that hold a
+ * keyword. */
+static bool in_subset(const tic_tasks *tasks, const tic_held_out *held, int64_t i, int subset) {
+    return subset < tasks->domains ? held->domain[i] == subset
+                                   : held->keyword[i] >> (subset - tasks->domains) & 1;
+}
+
+/* Copies the rows of a subset to the front of `out`; returns how many. */
+static int64_t gather(const scoring *s, const tic_held_out *held, int subset, const float *rows,
                       float *out) {
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i++)
-        if (tag[i] == wanted)
+    int64_t count = 0, d = s->d;
+    for (int64_t i = 0; i < held->n; i++)
+        if (in_subset(s->tasks, held, i, subset))
             memcpy(out + count++ * d, rows + i * d, (size_t)d * sizeof(float));
     return count;
 }
 
-static tic_status score_domains(const scoring *s, int step, const float *image, const float *text,
+static tic_status score_subsets(const scoring *s, int step, const float *image, const float *text,
                                 float *some_images, float *some_texts, tic_error *err) {
-    const tic_held_out *held = &s->tasks->step[step];
+    const tic_tasks *tasks = s->tasks;
+    const tic_held_out *held = &tasks->step[step];
     char task[96];
-    for (int k = 0; k < s->tasks->domains; k++) {
-        int64_t n = gather(image, held->n, s->d, held->domain, k, some_images);
-        gather(text, held->n, s->d, held->domain, k, some_texts);
-        snprintf(task, sizeof task, "retrieval/%s", s->tasks->domain[k]);
+    for (int k = 0; k < tasks->domains + tasks->keywords; k++) {
+        int64_t n = gather(s, held, k, image, some_images);
+        gather(s, held, k, text, some_texts);
+        snprintf(task, sizeof task, "retrieval/%s",
+                 k < tasks->domains ? tasks->domain[k] : tasks->keyword[k - tasks->domains]);
         if (n >= 2)
             TIC_TRY(score_retrieval(s, task, step, some_images, some_texts, n, err));
     }
@@ -166,7 +175,7 @@ static tic_status score_step(const scoring *s, int step, tic_error *err) {
     if (status == TIC_OK)
         status = score_retrieval(s, "retrieval", step, image, text, held->n, err);
     if (status == TIC_OK)
-        status = score_domains(s, step, image, text, some_images, some_texts, err);
+        status = score_subsets(s, step, image, text, some_images, some_texts, err);
     if (status == TIC_OK && s->tasks->classes != NULL)
         status = score_all_classes(s, step, image, some_images, err);
     tic_free(features);

@@ -1,6 +1,7 @@
 /* Experiments as json, their comparison, and what only several settings together can get wrong. */
 #include "room.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* "first-step" as a json key. */
@@ -215,15 +216,30 @@ static bool on_both_sides(const tic_index *index, int64_t moment) {
     return before && after;
 }
 
+/* The settings' value was checked when it was set. */
+static tic_granularity granularity_of(const char *name, int *splits) {
+    *splits = 0;
+    if (strncmp(name, "iid:", 4) == 0) {
+        *splits = atoi(name + 4);
+        return TIC_IID;
+    }
+    return strcmp(name, "quarter") == 0 ? TIC_QUARTER
+           : strcmp(name, "month") == 0 ? TIC_MONTH
+                                        : TIC_YEAR;
+}
+
 tic_status tic_experiment_steps(const tic_experiment *experiment, const tic_index *index,
                                 tic_steps *out, tic_error *err) {
     const char *first = experiment->first_step;
     bool list = experiment->steps[0] != '\0';
+    int splits;
+    tic_granularity granularity = granularity_of(experiment->granularity, &splits);
     if (strcmp(first, "auto") == 0)
         first = on_both_sides(index, END_OF_2016) ? "2016" : "none";
     tic_steps_options options = {
-        .granularity = list ? TIC_LIST : experiment->granularity,
-        .first_step = list || strcmp(first, "none") == 0 ? NULL : first,
+        .granularity = list ? TIC_LIST : granularity,
+        .first_step = list || granularity == TIC_IID || strcmp(first, "none") == 0 ? NULL : first,
+        .splits = splits,
         .list = list ? experiment->steps : NULL,
         .min_step = (size_t)experiment->min_step,
         .eval_pairs = (size_t)experiment->eval_pairs,

@@ -35,11 +35,27 @@ static double mean_of(const double *e, int steps, const int64_t *pairs, int whic
     return cells > 0 ? sum / cells : NAN;
 }
 
+static double relative(const double *e, int steps, int which) {
+    double sum = 0;
+    int cells = 0;
+    for (int i = 0; i < steps; i++)
+        for (int j = 0; j < steps; j++) {
+            double difference = e[i * steps + j] - e[i * steps + i];
+            if (side(i, j) != which || isnan(difference))
+                continue;
+            sum += difference;
+            cells++;
+        }
+    return cells > 0 ? sum / cells : NAN;
+}
+
 tic_summary tic_summarise(const double *e, int steps, const int64_t *pairs) {
     tic_summary summary;
     summary.in_domain = mean_of(e, steps, pairs, 0, &summary.in_domain_stderr);
     summary.backward = mean_of(e, steps, pairs, -1, &summary.backward_stderr);
     summary.forward = mean_of(e, steps, pairs, 1, &summary.forward_stderr);
+    summary.backward_relative = relative(e, steps, -1);
+    summary.forward_relative = relative(e, steps, 1);
     return summary;
 }
 

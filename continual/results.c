@@ -99,12 +99,13 @@ static json_t *dynamic_json(const task_scores *t) {
     }
     tic_summary s = tic_summarise(t->e, t->steps, t->pairs);
     return json_pack(
-        "{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o}}", "metric", t->metric, "pairs",
-        (json_int_t)fewest, "pairs_per_step", pairs, "E", rows, "in_domain",
+        "{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:{s:o, s:o, s:o}}", "metric",
+        t->metric, "pairs", (json_int_t)fewest, "pairs_per_step", pairs, "E", rows, "in_domain",
         tic_json_number(s.in_domain), "backward", tic_json_number(s.backward), "forward",
-        tic_json_number(s.forward), "stderr", tic_json_number(largest(&s)), "stderrs", "in_domain",
-        tic_json_number(s.in_domain_stderr), "backward", tic_json_number(s.backward_stderr),
-        "forward", tic_json_number(s.forward_stderr));
+        tic_json_number(s.forward), "relative", "backward", tic_json_number(s.backward_relative),
+        "forward", tic_json_number(s.forward_relative), "stderr", tic_json_number(largest(&s)),
+        "stderrs", "in_domain", tic_json_number(s.in_domain_stderr), "backward",
+        tic_json_number(s.backward_stderr), "forward", tic_json_number(s.forward_stderr));
 }
 
 /* ---- one method ---------------------------------------------------------------------------- */

@@ -107,14 +107,15 @@ typedef struct tic_held_out { /* one step's */
     int64_t n;
     uint8_t *pixels; /* [n, size, size, 3] */
     tic_texts texts;
-    int32_t *label;  /* [n] class, -1: none */
-    int32_t *domain; /* [n], -1: none */
+    int32_t *label;    /* [n] class, -1: none */
+    int32_t *domain;   /* [n], -1: none */
+    uint32_t *keyword; /* [n] bit k: the caption holds tasks->keyword[k] */
 } tic_held_out;
 typedef struct tic_static {
     tic_evalset *set;
     tic_texts texts; /* prompts class by class (template after template), or captions */
 } tic_static;
-enum { TIC_DOMAINS = 16, TIC_SUBTREES = 64 };
+enum { TIC_DOMAINS = 16, TIC_SUBTREES = 64, TIC_KEYWORDS = 16 };
 struct tic_tasks {
     int steps, image_size;
     tic_held_out *step;
@@ -124,6 +125,8 @@ struct tic_tasks {
     const char *subtree[TIC_SUBTREES]; /* borrowed from classes */
     int domains;
     char domain[TIC_DOMAINS][64];
+    int keywords;
+    char keyword[TIC_KEYWORDS][64];
     int statics;
     tic_static *fixed;
     int64_t pictures, captions; /* encoded in one evaluation */

@@ -134,8 +134,13 @@ tic_status tic_session_model(tic_session *s, bool train, tic_error *err) {
                                  .train = train};
     TIC_TRY(tic_model_new(&s->model, s->ctx, &s->config, &options, err));
     tic_prepare_progress((void *)s->hooks, "loading the evaluation sets", 0, 0);
-    return tic_tasks_load(&s->tasks, s->x->data, s->index, &s->steps, s->vocab,
-                          s->config.image_size, s->config.context_length, (int)s->x->threads, err);
+    tic_tasks_options tasks = {.image_size = s->config.image_size,
+                               .context = s->config.context_length,
+                               .threads = (int)s->x->threads,
+                               .keywords = s->x->keywords,
+                               .label_field = s->x->label_field,
+                               .label_tree = s->x->label_tree};
+    return tic_tasks_load(&s->tasks, s->x->data, s->index, &s->steps, s->vocab, &tasks, err);
 }
 
 void tic_session_close(tic_session *s) {

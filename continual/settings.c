@@ -2,6 +2,7 @@
  * experiment all come from it. */
 #include "room.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,7 +67,9 @@ static const tic_setting settings[] = {
     INT("fisher-pairs", "N", "pairs of EWC's Fisher pass", 2, 1 << 30, fisher_pairs),
     CHOICE("precision", "auto|f32|bf16",
            "operands of matrix products; auto measures whether bf16 pays", precision),
-    CHOICE("granularity", "year|quarter|month", "length of a time step", granularity),
+    {"granularity", "LENGTH",
+     "of a time step: year, quarter or month; or iid:K, K steps drawn at random",
+     "year|quarter|month|iid:K", TIC_SET_TEXT, NO_RANGE, AT(granularity)},
     TEXT("first-step", "YEAR",
          "pools all before its end (2016, 2016Q3 or 2016-07); none, or auto: 2016 when the data "
          "lie on "
@@ -88,6 +91,14 @@ static const tic_setting settings[] = {
     INT("max-bad", "N", "pairs that damaged shards may lose", 0, LIMIT, max_bad),
     {"filter", "BOOL", "keep English captions of more than 2 words, aspect at most 3", "false|true",
      TIC_SET_BOOL, NO_RANGE, AT(filter)},
+    TEXT("keywords", "LIST",
+         "words, separated by commas: retrieval is also told of the pairs whose caption holds one",
+         keywords),
+    TEXT("label-field", "FIELD",
+         "json field whose values are the classes of the classification task, instead of "
+         "DATA/classes.json",
+         label_field),
+    TEXT("label-tree", "FIELD", "json field that tells the subtree of such a class", label_tree),
     INT("save-every", "SECONDS", "between state files within a step; 0: after every iteration", 0,
         LIMIT, save_every),
 };
@@ -123,6 +134,7 @@ void tic_experiment_defaults(tic_experiment *experiment) {
         .beta2 = 0.98,
         .eps = 1e-6,
         .weight_decay = 0.2,
+        .granularity = "year",
         .first_step = "auto",
         .eval_pairs = 400,
         .save_every = 60,
@@ -194,6 +206,19 @@ static int choice_place(const char *choices, const char *value) {
     }
 }
 
+/* A choice that ends in ":K" stands for numbers. */
+static bool fits_choice(const char *choices, const char *value) {
+    char name[64], *colon;
+    snprintf(name, sizeof name, "%s", value);
+    if (choice_place(choices, value) >= 0)
+        return strchr(value, ':') == NULL;
+    if ((colon = strchr(name, ':')) == NULL || colon[1] == '\0' ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return false;
+    memcpy(colon, ":K", 3);
+    return choice_place(choices, name) >= 0;
+}
+
 static tic_status choice(const tic_setting *setting, const char *value, int *out, tic_error *err) {
     *out = choice_place(setting->choices, value);
     return *out >= 0 ? TIC_OK
@@ -211,6 +236,9 @@ static tic_status store(tic_experiment *experiment, const tic_setting *setting, 
         if (strlen(value) >= setting->size)
             return tic_fail(err, TIC_EUSAGE, "%s: longer than %zu bytes", setting->name,
                             setting->size - 1);
+        if (setting->choices != NULL && !fits_choice(setting->choices, value))
+            return tic_fail(err, TIC_EUSAGE, "%s: \"%s\" is not one of %s", setting->name, value,
+                            setting->choices);
         memset(at, 0, setting->size);
         memcpy(at, value, strlen(value));
         return TIC_OK;

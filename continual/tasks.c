@@ -1,16 +1,19 @@
 /* What models are evaluated on, read once: the held-out pairs of every step, their classes and
  * domains, and the static sets of DATA/eval. */
 #include "room.h"
+#include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* What loading works with. */
 typedef struct loading {
     tic_tasks *tasks;
     tic_index *index;
     const tic_vocab *vocab;
+    const tic_tasks_options *options;
     int context, threads;
 } loading;
 
@@ -131,7 +134,12 @@ static int find_text(char *const *list, int count, const char *text) {
 
 static tic_status load_classes(loading *l, const char *data, tic_error *err) {
     tic_tasks *tasks = l->tasks;
-    TIC_TRY(tic_classes_load(&tasks->classes, data, err));
+    const char *field = l->options->label_field, *tree = l->options->label_tree;
+    if (field != NULL && field[0] != '\0')
+        TIC_TRY(tic_classes_collect(&tasks->classes, l->index, field,
+                                    tree != NULL && tree[0] != '\0' ? tree : NULL, err));
+    else
+        TIC_TRY(tic_classes_load(&tasks->classes, data, err));
     const tic_classes *classes = tasks->classes;
     if (classes == NULL)
         return TIC_OK;
@@ -244,6 +252,51 @@ static tic_status mark_domains(const loading *l, tic_held_out *held, const uint3
     return TIC_OK;
 }
 
+/* ---- keywords ------------------------------------------------------------------------------ */
+
+static tic_status read_keywords(loading *l, tic_error *err) {
+    const char *at = l->options->keywords;
+    tic_tasks *tasks = l->tasks;
+    for (; at != NULL && *at != '\0'; at += *at == ',') {
+        size_t length = strcspn(at, ",");
+        if (length == 0 || length >= 64 || tasks->keywords == TIC_KEYWORDS)
+            return tic_fail(err, TIC_EUSAGE,
+                            "keywords: at most %d words of 1 to 63 bytes, separated by commas",
+                            TIC_KEYWORDS);
+        memcpy(tasks->keyword[tasks->keywords++], at, length);
+        at += length;
+    }
+    return TIC_OK;
+}
+
+/* Bytes beyond ASCII are letters of some script. */
+static bool in_word(char c) {
+    return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
+}
+
+static bool holds_word(const char *text, const char *word) {
+    size_t length = strlen(word);
+    for (const char *at = text; *at != '\0'; at++)
+        if ((at == text || !in_word(at[-1])) && strncasecmp(at, word, length) == 0 &&
+            !in_word(at[length]))
+            return true;
+    return false;
+}
+
+static tic_status mark_keywords(const loading *l, tic_held_out *held, const uint32_t *pairs,
+                                tic_error *err) {
+    const tic_tasks *tasks = l->tasks;
+    TIC_TRY(tic_alloc(&held->keyword, (size_t)held->n, sizeof(uint32_t), err));
+    for (int64_t i = 0; i < held->n && tasks->keywords > 0; i++) {
+        char *text;
+        TIC_TRY(tic_index_caption(l->index, pairs[i], &text, err));
+        for (int k = 0; k < tasks->keywords; k++)
+            held->keyword[i] |= (uint32_t)holds_word(text, tasks->keyword[k]) << k;
+        tic_free(text);
+    }
+    return TIC_OK;
+}
+
 /* ---- static sets --------------------------------------------------------------------------- */
 
 static int by_name(const struct dirent **a, const struct dirent **b) {
@@ -299,6 +352,7 @@ static tic_status load_all(loading *l, const char *data, const tic_steps *steps,
     tic_tasks *tasks = l->tasks;
     TIC_TRY(tic_alloc(&tasks->step, (size_t)steps->count, sizeof(tic_held_out), err));
     tasks->steps = steps->count;
+    TIC_TRY(read_keywords(l, err));
     if (data != NULL) {
         TIC_TRY(load_classes(l, data, err));
         TIC_TRY(choose_domains(l, steps, err));
@@ -308,6 +362,7 @@ static tic_status load_all(loading *l, const char *data, const tic_steps *steps,
         TIC_TRY(load_pairs(held, l, &steps->step[s], err));
         TIC_TRY(label_pairs(l, held, steps->step[s].eval, err));
         TIC_TRY(mark_domains(l, held, steps->step[s].eval, err));
+        TIC_TRY(mark_keywords(l, held, steps->step[s].eval, err));
         tasks->pictures += held->n;
         tasks->captions += held->n;
     }
@@ -322,13 +377,13 @@ static tic_status load_all(loading *l, const char *data, const tic_steps *steps,
 }
 
 tic_status tic_tasks_load(tic_tasks **out, const char *data, tic_index *index,
-                          const tic_steps *steps, const tic_vocab *vocab, int image_size,
-                          int context, int threads, tic_error *err) {
+                          const tic_steps *steps, const tic_vocab *vocab,
+                          const tic_tasks_options *options, tic_error *err) {
     *out = NULL;
     tic_tasks *tasks;
     TIC_TRY(tic_alloc(&tasks, 1, sizeof *tasks, err));
-    tasks->image_size = image_size;
-    loading l = {tasks, index, vocab, context, threads};
+    tasks->image_size = options->image_size;
+    loading l = {tasks, index, vocab, options, options->context, options->threads};
     tic_status status = load_all(&l, data, steps, err);
     if (status == TIC_OK)
         *out = tasks;
@@ -344,6 +399,7 @@ void tic_tasks_free(tic_tasks *tasks) {
         tic_free(tasks->step[s].pixels);
         tic_free(tasks->step[s].label);
         tic_free(tasks->step[s].domain);
+        tic_free(tasks->step[s].keyword);
         texts_free(&tasks->step[s].texts);
     }
     for (int i = 0; i < tasks->statics; i++) {

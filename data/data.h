@@ -103,7 +103,13 @@ tic_status tic_index_field(tic_index *index, uint32_t pair, const char *field, c
 
 /* ---- time steps ---------------------------------------------------------------------------- */
 
-typedef enum tic_granularity { TIC_YEAR, TIC_QUARTER, TIC_MONTH, TIC_LIST } tic_granularity;
+typedef enum tic_granularity {
+    TIC_YEAR,
+    TIC_QUARTER,
+    TIC_MONTH,
+    TIC_LIST,
+    TIC_IID
+} tic_granularity;
 typedef struct tic_steps_options {
     tic_granularity granularity;
     /* "2016", "2016Q3" or "2016-07": pools all before its end; NULL: none. Not with TIC_LIST. */
@@ -111,6 +117,9 @@ typedef struct tic_steps_options {
     /* TIC_LIST: "2006,2007-06,2007-12", the last month, quarter or year of each step. Pairs after
      * the last end belong to no step. */
     const char *list;
+    /* TIC_IID: this many steps, a pair's by a keyed hash of its identity and not by its time
+     * (paper, Table 3); each spans all of the time. Neither first_step nor min_step go with it. */
+    int splits;
     /* A step with fewer pairs (before any is held out) joins the next, the last the one before. A
      * period without any pair always does. */
     size_t min_step;
@@ -119,7 +128,7 @@ typedef struct tic_steps_options {
 } tic_steps_options;
 
 typedef struct tic_step {
-    char name[16];          /* "2016", "2016Q3", "2016-07": the name of its last part */
+    char name[16];          /* "2016", "2016Q3", "2016-07": the name of its last part; "iid-3" */
     int64_t begin, end;     /* [begin, end) in seconds since 1970 */
     uint32_t *train, *eval; /* places in tic_index_pairs, rising (so: in order of identity) */
     size_t trains, evals;
@@ -128,11 +137,11 @@ typedef struct tic_steps {
     tic_step *step;
     int count;
 } tic_steps;
-/* Steps follow each other without gaps. Held-out pairs are those of the step with the smallest
- * keyed hash of identity: they stay held out whatever else is in the data. Since an index holds no
- * two pairs with one identity or one content, no copy of a held-out pair is in any step's train.
- * Fewer than two pairs in a step, or no step: TIC_EINPUT; a first_step or list that cannot be read:
- * TIC_EUSAGE. On failure *out is empty. */
+/* Steps follow each other without gaps (but for TIC_IID). Held-out pairs are those of the step with
+ * the smallest keyed hash of identity: they stay held out whatever else is in the data. Since an
+ * index holds no two pairs with one identity or one content, no copy of a held-out pair is in any
+ * step's train. Fewer than two pairs in a step, or no step: TIC_EINPUT; a first_step or list that
+ * cannot be read: TIC_EUSAGE. On failure *out is empty. */
 tic_status tic_steps_make(tic_steps *out, const tic_index *index, const tic_steps_options *options,
                           tic_error *err);
 void tic_steps_free(tic_steps *steps);
@@ -265,6 +274,12 @@ typedef struct tic_classes {
     int count, template_count;
 } tic_classes;
 tic_status tic_classes_load(tic_classes **out, const char *folder, tic_error *err);
+/* The same from the values of a json field over all pairs of an index, in the order of strcmp; a
+ * class's name is its label, its subtree the value of `tree` (NULL: none) in the first pair, by
+ * identity, that has the label. Pairs without the field have no class. Fewer than two values, or
+ * more than 10,000: TIC_EINPUT. */
+tic_status tic_classes_collect(tic_classes **out, tic_index *index, const char *field,
+                               const char *tree, tic_error *err);
 void tic_classes_free(tic_classes *classes);
 
 /* ---- the generated data set ---------------------------------------------------------------- */

@@ -6,6 +6,8 @@
 
 /* ---- periods --------------------------------------------------------------------------------- */
 
+enum { TIC_SPLITS_MAX = 999 };
+
 typedef struct period {
     int64_t begin, end; /* [begin, end) in seconds since 1970 */
     char name[16];
@@ -114,6 +116,20 @@ static tic_status listed(periods *p, const char *list, int64_t first, tic_error 
     }
 }
 
+/* Splits without time: each is all of it. */
+static tic_status splits(periods *p, int count, int64_t first, int64_t last, tic_error *err) {
+    if (count < 2 || count > TIC_SPLITS_MAX)
+        return tic_fail(err, TIC_EUSAGE, "%d random steps; 2 to %d are possible", count,
+                        TIC_SPLITS_MAX);
+    for (int i = 0; i < count; i++) {
+        period next = {.begin = first, .end = last + 1};
+        snprintf(next.name, sizeof next.name, "iid-%0*d", count > 9 ? (count > 99 ? 3 : 2) : 1,
+                 i + 1);
+        TIC_TRY(add_period(p, next, err));
+    }
+    return TIC_OK;
+}
+
 /* ---- pairs into periods -------------------------------------------------------------------------
  */
 
@@ -164,9 +180,11 @@ typedef struct ticket {
     bool held;
 } ticket;
 
+enum { FOR_HOLDOUT = 0, FOR_SPLITS = 1 }; /* independent draws */
+
 /* A keyed hash of all 128 bits of an identity. */
-static uint64_t draw_of(uint64_t seed, tic_id id) {
-    tic_random key = {.seed = seed, .purpose = TIC_RNG_HOLDOUT};
+static uint64_t draw_of(uint64_t seed, tic_id id, uint32_t lane) {
+    tic_random key = {.seed = seed, .purpose = TIC_RNG_HOLDOUT, .lane = lane};
     uint32_t words[4];
     tic_philox(key, id.hi, words);
     key.lane = words[0];
@@ -222,18 +240,33 @@ typedef struct making {
     int64_t first, last;
 } making;
 
-static tic_status make_periods(making *m, tic_error *err) {
+/* Which period a pair belongs to; periods.count: none. */
+static size_t place_of(const making *m, const tic_pair *pair) {
     const tic_steps_options *o = m->options;
-    bool list = o->granularity == TIC_LIST;
-    if (list && o->first_step)
+    if (o->granularity != TIC_IID)
+        return period_index(&m->periods, pair->time);
+    return (size_t)(draw_of(o->eval_seed, pair->id, FOR_SPLITS) % (uint64_t)o->splits);
+}
+
+static tic_status cut_periods(making *m, tic_error *err) {
+    const tic_steps_options *o = m->options;
+    if (o->granularity == TIC_IID)
+        return splits(&m->periods, o->splits, m->first, m->last, err);
+    if (o->granularity == TIC_LIST && o->first_step)
         return tic_fail(err, TIC_EUSAGE,
                         "a list of steps pools by itself: no first step beside it");
-    TIC_TRY(list ? listed(&m->periods, o->list, m->first, err)
-                 : calendar(&m->periods, o, m->first, m->last, err));
+    return o->granularity == TIC_LIST ? listed(&m->periods, o->list, m->first, err)
+                                      : calendar(&m->periods, o, m->first, m->last, err);
+}
+
+static tic_status make_periods(making *m, tic_error *err) {
+    const tic_steps_options *o = m->options;
+    TIC_TRY(cut_periods(m, err));
     TIC_TRY(tic_alloc(&m->counts, m->periods.count + 1, sizeof *m->counts, err));
     for (size_t i = 0; i < m->index->size; i++)
-        m->counts[period_index(&m->periods, m->index->pairs[i].time)]++;
-    join_sparse(&m->periods, m->counts, o->min_step);
+        m->counts[place_of(m, &m->index->pairs[i])]++;
+    if (o->granularity != TIC_IID)
+        join_sparse(&m->periods, m->counts, o->min_step);
     for (size_t i = 0; i < m->periods.count; i++)
         if (m->counts[i] < 2)
             return tic_fail(err, TIC_EINPUT,
@@ -252,10 +285,10 @@ static tic_status deal(making *m, tic_error *err) {
         m->from[i + 1] = m->from[i] + m->counts[i];
     for (size_t i = 0; i < m->index->size; i++) {
         const tic_pair *pair = &m->index->pairs[i];
-        size_t at = period_index(&m->periods, pair->time);
+        size_t at = place_of(m, pair);
         if (at < n)
-            m->tickets[m->from[at]++] =
-                (ticket){.draw = draw_of(m->options->eval_seed, pair->id), .pair = (uint32_t)i};
+            m->tickets[m->from[at]++] = (ticket){
+                .draw = draw_of(m->options->eval_seed, pair->id, FOR_HOLDOUT), .pair = (uint32_t)i};
     }
     for (size_t i = n; i > 0; i--) /* every cursor now stands where the next period begins */
         m->from[i] = m->from[i - 1];

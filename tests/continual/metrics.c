@@ -32,6 +32,15 @@ Test(metrics, three_steps_by_hand) {
     near(s.forward_stderr, sqrt(last * last + middle * middle) / 3);
 }
 
+Test(metrics, relative_to_the_own_step) {
+    const double e[9] = {0.5, 0.2, 0.1, /**/ 0.4, 0.6, 0.3, /**/ 0.3, 0.5, 0.7};
+    const int64_t pairs[3] = {100, 400, 100};
+    tic_summary s = tic_summarise(e, 3, pairs);
+    near(s.backward_relative, ((0.4 - 0.6) + (0.3 - 0.7) + (0.5 - 0.7)) / 3);
+    near(s.forward_relative, ((0.2 - 0.5) + (0.1 - 0.5) + (0.3 - 0.6)) / 3);
+    cr_assert(isnan(tic_summarise(e, 1, pairs).backward_relative));
+}
+
 /* The paper's Oracle on TiC-DataComp L: Table 2 says 58.6, 64.3 and 41.8 (reference/tic-clip.md).
  */
 Test(metrics, the_papers_matrix) {

@@ -60,7 +60,9 @@ Test(settings, types) {
     taken("schedule", "const-cosine");
     cr_assert_eq((int)x.schedule, TIC_CONST_COSINE);
     taken("granularity", "month");
-    cr_assert_eq((int)x.granularity, TIC_MONTH);
+    cr_assert_str_eq(x.granularity, "month");
+    taken("granularity", "iid:12");
+    cr_assert_str_eq(x.granularity, "iid:12");
     taken("accounting", "strict");
     cr_assert_eq((int)x.accounting, TIC_STRICT);
 }

@@ -109,6 +109,42 @@ Test(steps, list) {
     tic_index_free(index);
 }
 
+/* Random splits: about equal, independent of time and of what is held out, every pair in one. */
+Test(steps, iid) {
+    size_t counts[24];
+    for (int i = 0; i < 24; i++)
+        counts[i] = 100;
+    tic_index *index = monthly(counts, 24);
+    tic_steps_options options = {.granularity = TIC_IID, .splits = 4, .eval_pairs = 100};
+    tic_steps steps;
+    tic_error err = {0};
+    bool seen[2400] = {false};
+    cr_assert(tic_steps_make(&steps, index, &options, &err) == TIC_OK, "%s", err.text);
+    cr_assert_eq(steps.count, 4);
+    for (int s = 0; s < 4; s++) {
+        const tic_step *step = &steps.step[s];
+        size_t early = 0, size = step->trains + step->evals;
+        cr_expect(step->name[4] == '1' + s && strncmp(step->name, "iid-", 4) == 0);
+        /* Binomial, 2400 pairs: 600 with a standard deviation of 21; the early half of them 300
+         * with 12 (given the size, about 15 without). */
+        cr_expect(size > 600 - 110 && size < 600 + 110, "%zu", size);
+        for (size_t i = 0; i < size; i++) {
+            uint32_t pair = i < step->trains ? step->train[i] : step->eval[i - step->trains];
+            cr_expect(!seen[pair]);
+            seen[pair] = true;
+            early += index->pairs[pair].time < tic_time_of(2016, 1, 1);
+        }
+        cr_expect(early > size / 2 - 75 && early < size / 2 + 75, "%zu of %zu", early, size);
+        cr_expect_eq(step->evals, 100);
+    }
+    for (int i = 0; i < 2400; i++)
+        cr_expect(seen[i]);
+    tic_steps_free(&steps);
+    options.splits = 1;
+    cr_expect(tic_steps_make(&steps, index, &options, &err) == TIC_EUSAGE);
+    tic_index_free(index);
+}
+
 static void expect_failure(const tic_index *index, const tic_steps_options *options,
                            tic_status status, const char *text) {
     tic_steps steps;
