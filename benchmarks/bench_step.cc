@@ -1,7 +1,10 @@
-// A training step, gradients and AdamW update: pairs/s and GMAC/s, nominal and logical.
+// A training step, gradients and AdamW update: pairs/s, nominal and logical GMAC/s, and MFU, the
+// logical ones as a share of the peak that was measured around each step.
 //
 // Cases are MODEL/BATCH/PRECISION/CAPTIONS. Captions `full` are 77 tokens each, `web` have the
 // lengths of web_lengths.txt. `bench_step --help` tells the flags; Google Benchmark's work too.
+#include "bracket.h"
+#include "program.h"
 #include "step_case.h"
 #include "step_profile.h"
 
@@ -17,13 +20,15 @@
 namespace {
 
 constexpr char kHelp[] =
-    "usage: bench_step [--threads N] [Google Benchmark's flags]\n"
-    "       bench_step [--threads N] [--seconds X] --profile CASE | --profile-shapes CASE\n"
+    "usage: bench_step [--threads N] [--plan FILE] [Google Benchmark's flags]\n"
+    "       bench_step [--threads N] [--plan FILE] [--seconds X] --profile CASE | --profile-shapes "
+    "CASE\n"
     "       bench_step --config MODEL\n"
     "       bench_step --list\n"
     "\n"
     "Times training steps; CASE is MODEL/BATCH/PRECISION/CAPTIONS, one of --list.\n"
     "  --threads N            0: one per core (default)\n"
+    "  --plan FILE            what `ticlip tune` wrote; without it the registry's defaults\n"
     "  --profile CASE         a step's time by operation and purpose\n"
     "  --profile-shapes CASE  the same for each shape and variant\n"
     "  --seconds X            profile at least so long (2)\n"
@@ -34,9 +39,10 @@ struct Flags {
     int threads = 0;
     double seconds = 2;
     bool list = false, shapes = false;
-    std::string profile, config;
+    std::string profile, config, plan;
 };
 Flags flags;
+tic_plan *plan = nullptr;
 
 // Anonymous memory of the process, KiB: pages of program files come and go by sixteens. Not from
 // statm, whose counts lag by dozens of pages.
@@ -49,40 +55,56 @@ double AnonymousKib() {
     return kib;
 }
 
+// Seconds of a step; negative, with *err, when it failed.
+double TimeStep(StepSetup *setup, tic_error *err) {
+    const double start = tic_now();
+    return setup->Step(err) == TIC_OK ? tic_now() - start : -1;
+}
+
 void Run(benchmark::State &state, const StepCase &which) {
     tic_error err{};
     StepSetup setup;
     // The first step touches memory for the first time.
-    if (setup.Make(which, flags.threads, &err) != TIC_OK || setup.Step(&err) != TIC_OK)
+    if (setup.Make(which, flags.threads, plan, &err) != TIC_OK || setup.Step(&err) != TIC_OK)
         return state.SkipWithError(err.text);
+    const tic_ctx *ctx = setup.ctx.get();
+    const PeakBracket peak(which.precision, tic_ctx_isa(ctx), tic_ctx_threads(ctx));
+    peak.WarmUp();
 
     tic_counters before, after;
+    Samples samples;
     const double anonymous = AnonymousKib();
-    tic_ctx_counters(setup.ctx.get(), &before);
+    tic_ctx_counters(ctx, &before);
     for (auto _ : state) {
-        if (setup.Step(&err) != TIC_OK)
+        if (!samples.Take([&] { return peak.Rate(); }, [&] { return TimeStep(&setup, &err); }))
             return state.SkipWithError(err.text);
+        state.SetIterationTime(samples.seconds.back());
     }
-    tic_ctx_counters(setup.ctx.get(), &after);
+    tic_ctx_counters(ctx, &after);
 
-    using benchmark::Counter;
     const tic_macs from = tic_counters_sum(&before), to = tic_counters_sum(&after);
-    const double pairs = static_cast<double>(state.iterations() * which.batch);
+    const double steps = static_cast<double>(state.iterations());
+    const double logical = static_cast<double>(to.logical - from.logical) / steps;
+    const double issued = static_cast<double>(to.issued - from.issued) / steps;
+    const double pairs = static_cast<double>(which.batch), seconds = samples.Seconds();
     const double nominal = pairs * static_cast<double>(tic_nominal_train(&setup.config));
-    state.counters["pairs/s"] = Counter(pairs, Counter::kIsRate);
-    state.counters["nominal_GMAC/s"] = Counter(nominal * 1e-9, Counter::kIsRate);
-    state.counters["logical_GMAC/s"] =
-        Counter(static_cast<double>(to.logical - from.logical) * 1e-9, Counter::kIsRate);
-    state.counters["tokens/caption"] =
-        static_cast<double>(setup.batch.view.tokens) / static_cast<double>(setup.batch.view.n);
+    state.counters["pairs/s"] = pairs / seconds;
+    state.counters["nominal_GMAC/s"] = nominal / seconds * 1e-9;
+    state.counters["GMAC/s"] = logical / seconds * 1e-9;
+    state.counters["mfu"] = samples.Share(logical);
+    state.counters["peak_GMAC/s"] = samples.Rate() * 1e-9;
+    state.counters["issued/logical"] = issued / logical;
+    state.counters["spread"] = samples.Spread();
+    state.counters["tokens/caption"] = static_cast<double>(setup.batch.view.tokens) / pairs;
     state.counters["growth_KiB"] = AnonymousKib() - anonymous;
+    state.SetLabel(std::string("peak: ") + tic_peak_name(peak.unit()));
 }
 
 void Register(const std::vector<StepCase> &cases) {
     for (const StepCase &which : cases)
         benchmark::RegisterBenchmark(which.Name().c_str(),
                                      [&which](benchmark::State &state) { Run(state, which); })
-            ->UseRealTime()
+            ->UseManualTime()
             ->Unit(benchmark::kMillisecond);
 }
 
@@ -99,26 +121,19 @@ tic_status PrintConfig(const std::string &name, tic_error *err) {
 tic_status PrintProfile(const std::vector<StepCase> &cases, tic_error *err) {
     for (const StepCase &which : cases)
         if (which.Name() == flags.profile)
-            return PrintStepProfile(which, flags.threads, flags.seconds, flags.shapes, err);
+            return PrintStepProfile(which, flags.threads, plan, flags.seconds, flags.shapes, err);
     return tic_fail(err, TIC_EUSAGE, "no case \"%s\"; --list shows them", flags.profile.c_str());
-}
-
-tic_status ParseNumber(const char *flag, const char *text, double most, double *out,
-                       tic_error *err) {
-    char *end;
-    *out = std::strtod(text, &end);
-    if (*text == '\0' || *end != '\0' || !(*out >= 0 && *out <= most))
-        return tic_fail(err, TIC_EUSAGE, "%s %s is not in 0..%g", flag, text, most);
-    return TIC_OK;
 }
 
 tic_status TakeValue(const std::string &flag, const char *value, tic_error *err) {
     double number = 0;
     if (flag == "--threads") {
-        TIC_TRY(ParseNumber("--threads", value, 1024, &number, err));
+        TIC_TRY(ParseNumber(flag, value, 0, 1024, &number, err));
         flags.threads = static_cast<int>(number);
     } else if (flag == "--seconds") {
-        TIC_TRY(ParseNumber("--seconds", value, 3600, &flags.seconds, err));
+        TIC_TRY(ParseNumber(flag, value, 0, 3600, &flags.seconds, err));
+    } else if (flag == "--plan") {
+        flags.plan = value;
     } else if (flag == "--config") {
         flags.config = value;
     } else {
@@ -136,7 +151,7 @@ tic_status TakeFlags(int *argc, char **argv, tic_error *err) {
         if (flag == "--list") {
             flags.list = true;
         } else if (flag == "--threads" || flag == "--seconds" || flag == "--config" ||
-                   flag == "--profile" || flag == "--profile-shapes") {
+                   flag == "--plan" || flag == "--profile" || flag == "--profile-shapes") {
             if (++i == *argc)
                 return tic_fail(err, TIC_EUSAGE, "%s needs a value", flag.c_str());
             TIC_TRY(TakeValue(flag, argv[i], err));
@@ -158,9 +173,12 @@ tic_status RunAll(int argc, char **argv, tic_error *err) {
     }
     if (!flags.config.empty())
         return PrintConfig(flags.config, err);
+    if (!flags.plan.empty())
+        TIC_TRY(tic_plan_load(&plan, flags.plan.c_str(), nullptr, err));
     if (!flags.profile.empty())
         return PrintProfile(cases, err);
     Register(cases);
+    DescribeMachine(flags.threads);
     benchmark::Initialize(&argc, argv);
     if (argc > 1)
         return tic_fail(err, TIC_EUSAGE, "unknown argument %s; --help tells them", argv[1]);
@@ -177,7 +195,9 @@ int main(int argc, char **argv) {
         std::fputs(kHelp, stdout);
         return 0;
     }
+    WaitAsTiclipDoes(argv);
     if (RunAll(argc, argv, &err) != TIC_OK)
         std::fprintf(stderr, "bench_step: %s\n", err.text);
+    tic_plan_free(plan);
     return err.status;
 }

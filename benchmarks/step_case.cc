@@ -64,12 +64,14 @@ std::vector<StepCase> StepCases() {
     return cases;
 }
 
-tic_status StepSetup::Make(const StepCase &which, int threads, tic_error *err) {
+tic_status StepSetup::Make(const StepCase &which, int threads, const tic_plan *plan,
+                           tic_error *err) {
     tic_ctx_options ctx_options{};
     tic_model_options options{};
     tic_ctx *new_ctx = nullptr;
     tic_model *new_model = nullptr;
     ctx_options.threads = threads;
+    ctx_options.plan = plan;
     options.batch = which.batch;
     options.precision = which.precision;
     options.train = true;

@@ -36,8 +36,9 @@ struct StepSetup { // members are freed in reverse order
     StepBatch batch;
     int64_t step = 1;
 
-    // A model with random weights and its batch. threads 0: one per core.
-    tic_status Make(const StepCase &which, int threads, tic_error *err);
+    // A model with random weights and its batch. threads 0: one per core. plan: NULL for the
+    // registry's defaults.
+    tic_status Make(const StepCase &which, int threads, const tic_plan *plan, tic_error *err);
     // Gradients of the contrastive loss, then AdamW.
     tic_status Step(tic_error *err);
 };

@@ -74,12 +74,12 @@ void Print(const StepCase &which, const Profile &profile, int threads, double st
 
 } // namespace
 
-tic_status PrintStepProfile(const StepCase &which, int threads, double seconds, bool shapes,
-                            tic_error *err) {
+tic_status PrintStepProfile(const StepCase &which, int threads, const tic_plan *plan,
+                            double seconds, bool shapes, tic_error *err) {
     StepSetup setup;
     Profile profile;
     profile.shapes = shapes;
-    TIC_TRY(setup.Make(which, threads, err));
+    TIC_TRY(setup.Make(which, threads, plan, err));
     TIC_TRY(setup.Step(err)); // touches memory for the first time
     tic_ctx_watch(setup.ctx.get(), Add, &profile);
     const double start = tic_now();

@@ -6,7 +6,7 @@
 
 // Runs the case for at least `seconds` and prints one row for each operation and purpose, or with
 // `shapes` for each shape and variant too, the longest first, and what is spent outside operations.
-tic_status PrintStepProfile(const StepCase &which, int threads, double seconds, bool shapes,
-                            tic_error *err);
+tic_status PrintStepProfile(const StepCase &which, int threads, const tic_plan *plan,
+                            double seconds, bool shapes, tic_error *err);
 
 #endif

@@ -2,54 +2,33 @@
 """The training step of bench_step in PyTorch, as OpenCLIP's users run it: open_clip's model and
 loss, captions padded to the context length, fused AdamW, float32 or bfloat16 autocast. Prints JSON.
 
-Needs torch 2.13 and open_clip 3.3 (`pip install torch==2.13.0`, and open_clip_torch==3.3.0 with
---no-deps, ftfy, regex, timm --no-deps, huggingface_hub). torchvision is stubbed: no picture is
-decoded here. Pictures are float tensors, normalised before the clock starts, which ticlip's step
+Needs torch 2.13 and open_clip 3.3; without them it says how to install them. torchvision is
+stubbed: no picture is decoded here. Pictures are float tensors, normalised before the clock starts, which ticlip's step
 does inside it.
 """
 
 import argparse
-import importlib.machinery
 import json
 import pathlib
 import sys
 import time
-import types
 
 
-class Anything(type):
-    """A class whose every attribute is another such class."""
+def import_libraries():
+    """torch and open_clip; ends the program, saying what to install, without them."""
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"))
+    from open_clip_stub import import_open_clip
 
-    def __getattr__(cls, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Anything(name, (), {"__init__": lambda self, *args, **kwargs: None})
+    try:
+        import torch
 
-
-class Stub(types.ModuleType):
-    """A module whose every attribute is a class that can be inherited from and called."""
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(Anything("stub", (), {}), name)
-
-
-def stub_torchvision():
-    for name in (
-        "torchvision",
-        "torchvision.ops",
-        "torchvision.ops.misc",
-        "torchvision.transforms",
-        "torchvision.transforms.functional",
-    ):
-        module = Stub(name)
-        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
-        module.__path__ = []
-        sys.modules[name] = module
-        parent, _, child = name.rpartition(".")
-        if parent:
-            setattr(sys.modules[parent], child, module)
+        return torch, import_open_clip()
+    except ImportError as missing:
+        sys.exit(
+            f"{missing.name} is missing from {sys.executable}; PyTorch is only needed to compare "
+            "with it: pip install torch==2.13.0 ftfy regex wcwidth && "
+            "pip install --no-deps open_clip_torch==3.3.0 timm huggingface_hub"
+        )
 
 
 def web_lengths():
@@ -83,10 +62,7 @@ def make_optimizer(torch, model):
 
 
 def measure(args, config):
-    stub_torchvision()
-    import torch
-    import open_clip
-
+    torch, open_clip = import_libraries()
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(1)

@@ -1,0 +1,48 @@
+#include "program.h"
+
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <unistd.h>
+
+void WaitAsTiclipDoes(char **argv) {
+    constexpr char kPolicy[] = "OMP_WAIT_POLICY", kSpins[] = "GOMP_SPINCOUNT";
+    if (getenv(kPolicy) == nullptr && getenv(kSpins) == nullptr &&
+        setenv(kPolicy, "passive", 1) == 0 && setenv(kSpins, "1000", 1) == 0)
+        execv("/proc/self/exe", argv);
+}
+
+void DescribeMachine(int threads) {
+    const tic_cpu *cpu = tic_cpu_get();
+    const auto number = [](int n) { return std::to_string(n); };
+    benchmark::AddCustomContext("cpu", std::string(cpu->brand) + ", family " + number(cpu->family) +
+                                           " model " + number(cpu->model));
+    benchmark::AddCustomContext("isa", tic_isa_name(cpu->isa));
+    benchmark::AddCustomContext("threads", number(threads > 0 ? threads : cpu->cores));
+    benchmark::AddCustomContext("cores", number(cpu->cores));
+    benchmark::AddCustomContext("compiler", __VERSION__);
+#ifdef __OPTIMIZE__
+    benchmark::AddCustomContext("optimised", "yes");
+#else
+    benchmark::AddCustomContext("optimised", "no");
+#endif
+}
+
+bool StartsWith(const std::string &text, const char *prefix, std::string *rest) {
+    const size_t length = std::strlen(prefix);
+    if (text.compare(0, length, prefix) != 0)
+        return false;
+    *rest = text.substr(length);
+    return true;
+}
+
+tic_status ParseNumber(const std::string &flag, const std::string &text, double least, double most,
+                       double *out, tic_error *err) {
+    char *end;
+    *out = std::strtod(text.c_str(), &end);
+    if (text.empty() || *end != '\0' || !(*out >= least && *out <= most))
+        return tic_fail(err, TIC_EUSAGE, "%s %s is not in %g..%g", flag.c_str(), text.c_str(),
+                        least, most);
+    return TIC_OK;
+}

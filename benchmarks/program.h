@@ -1,0 +1,22 @@
+// What both benchmark programs are: their surroundings, their flags, the machine they describe.
+#ifndef TICLIP_BENCHMARKS_PROGRAM_H
+#define TICLIP_BENCHMARKS_PROGRAM_H
+
+extern "C" {
+#include "kernels/kernels.h"
+}
+
+#include <string>
+
+// OpenMP's threads wait as they do in ticlip itself (cli/main.c): sleeping, after a short spin.
+// Starts the program anew when the environment has to be set.
+void WaitAsTiclipDoes(char **argv);
+// cpu, isa, threads, compiler and whether optimised, for the "context" of Google Benchmark's JSON.
+void DescribeMachine(int threads);
+// Whether `text` begins with `prefix`; *rest is what follows.
+bool StartsWith(const std::string &text, const char *prefix, std::string *rest);
+// A number in least..most, the value of `flag`.
+tic_status ParseNumber(const std::string &flag, const std::string &text, double least, double most,
+                       double *out, tic_error *err);
+
+#endif
