@@ -257,9 +257,9 @@ uint64_t tic_attention_macs(const tic_attention_args *args, bool backward);
 
 /* InfoNCE over B pairs: S = scale I Tᵀ, loss = (mean CE of rows + mean CE of columns) / 2 with the
  * diagonal as targets (CLIP; reference/openclip.md). image and text are L2-normalised [B,D] f32.
- * Memory O(B D): S exists only in strips of rows. Gradients are written (not accumulated) when
+ * Memory O(B D): S exists only in blocks. Gradients are written (not accumulated) when
  * d_image is not NULL: d_image, d_text [B,D], and *d_log_scale = sum_ij dS_ij S_ij, the derivative
- * with respect to log(scale). Maxima are taken per row and column, never bounded by scale. */
+ * with respect to log(scale). Sums keep exponents of their own, never a bound that follows from scale. */
 typedef struct tic_contrastive_args {
     int64_t b, d;
     tic_dtype precision;
@@ -271,8 +271,8 @@ typedef struct tic_contrastive_args {
 } tic_contrastive_args;
 tic_status tic_contrastive(tic_ctx *ctx, tic_contrastive_args *args, tic_error *err);
 size_t tic_contrastive_scratch(const tic_ctx *ctx, int64_t b, int64_t d);
-/* Logical MACs, as the strips do them: b² d for the loss alone; with gradients 3 b² d, or 4 where
- * b needs several strips and scores are computed twice. */
+/* Logical MACs: b² d for the loss alone; with gradients 3 b² d, or 4 for more than 512 pairs, whose
+ * scores are computed twice instead of kept. */
 uint64_t tic_contrastive_macs(int64_t b, int64_t d, bool gradients);
 
 /* LwF's distillation (Li & Hoiem 2017; TiC-CLIP, Sec. 3): with S = scale I Tᵀ of the student and

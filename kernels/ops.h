@@ -90,27 +90,83 @@ typedef struct tic_attention_micro {
 } tic_attention_micro;
 TIC_DECLARE_TIERS(tic_attention_micro, tic_attention_micro);
 
-/* Log-sum-exps and gradients of score strips (contrastive and distillation losses). */
-typedef struct tic_scores_micro {
-    /* log sum_j exp(scale s[j]) over n columns. */
-    float (*row_lse)(int64_t n, const float *s, float scale);
-    /* For columns 0 .. n-1 (n <= TIC_SCORE_COLUMNS): brings the running maximum and sum of
-     * exp(scale s - max) of each column up to date with `rows` more rows. */
-    void (*column_update)(int64_t rows, int64_t n, const float *s, int64_t ld, float scale,
-                          float *max, double *sum);
-    /* Contrastive: s[j] = (exp(scale s[j] - row) + exp(scale s[j] - column[j])) factor; returns the
-     * sum of the new s[j] times the old scaled s[j]. */
-    double (*contrastive_row)(int64_t n, float *s, float scale, float row, const float *column,
-                              float factor);
-    /* Distillation, student s and teacher t with their log-sum-exps:
-     * s[j] = (p_row + p_col - q_row - q_col) factor, p the student's and q the teacher's; adds sums
-     * like the above to *dot, and sum_j (q_row + q_col) (scaled t[j] - scaled s[j]) to *cross. */
-    void (*distill_row)(int64_t n, float *s, const float *t, float scale, float t_scale, float row,
-                        float t_row, const float *column, const float *t_column, float factor,
-                        double *dot, double *cross);
+/* The products of the losses (kernels/gen/contrastive.py): C[rows, panel] = or += A B over k units
+ * of four bytes, an f32 or a pair of bf16. B is a packed panel [k][panel]; lda counts units, ldc
+ * floats. Issues rows * panel * k MACs, twice that in pairs. */
+typedef void tic_scores_tile(int64_t k, const void *a, int64_t lda, const void *b, float *c,
+                             int64_t ldc, bool accumulate);
+typedef struct tic_scores_products {
+    int strip;      /* most rows of a call */
+    int panel;      /* columns of a call */
+    int k_unit;     /* k is a multiple of it, in units */
+    tic_dtype unit; /* TIC_F32: one element, TIC_BF16: two */
+    /* A's element (i, p) is a[i * lda + p] for rows, a[p * lda + i] for columns; 1 <= rows <=
+     * strip. columns NULL: d_text is formed transposed, by `rows` (kernels/drive/scores.h). */
+    void (*rows)(int rows, int64_t k, const void *a, int64_t lda, const void *b, float *c,
+                 int64_t ldc, bool accumulate);
+    void (*columns)(int rows, int64_t k, const void *a, int64_t lda, const void *b, float *c,
+                    int64_t ldc, bool accumulate);
+    void (*thread_begin)(void), (*thread_end)(void); /* around a thread's calls; may be NULL */
+} tic_scores_products;
+extern const tic_scores_products tic_scores_products_portable, tic_scores_products_avx2;
+extern const tic_scores_products tic_scores_products_avx512;
+extern const tic_scores_products tic_scores_products_avx512_bf16;
+
+/* A sum of exponentials kept as sum * 2^exponent: the exponent is that of the largest so far, so
+ * that neither overflows nor vanishes, whatever the scores. Arrays of one float each; a new one is
+ * {0, TIC_SCORES_LEAST}. */
+typedef struct tic_scores_sums {
+    float *sum, *exponent;
+} tic_scores_sums;
+#define TIC_SCORES_LEAST (-0x1p20f)
+
+/* Rows of a block of scores, S / scale in s[rows, ld]; rows <= TIC_SCORES_STRIP, padded <=
+ * TIC_SCORES_COLUMNS. Columns n .. padded-1 may hold anything; gradients write zeros there. */
+typedef struct tic_scores_strip {
+    int64_t rows, n, padded, ld;
+    float *s;
+    float scale;
+    int64_t diagonal; /* of its row i the pair stands in column i + diagonal, if within 0 .. n-1 */
+} tic_scores_strip;
+enum { TIC_SCORES_STRIP = 32, TIC_SCORES_COLUMNS = 512 };
+
+/* Log-sum-exps and gradients of strips, packing of operands (kernels/vec/scores.c). */
+typedef struct tic_scores_vec {
+    /* Adds 2^(scale s log2 e) of a strip to the sums of its rows and of its columns. */
+    void (*gather)(const tic_scores_strip *strip, tic_scores_sums row, tic_scores_sums column);
+    /* exp(scale x) as mantissa * 2^exponent, with the bits that gather adds. */
+    void (*one)(float x, float scale, float *mantissa, float *exponent);
+    /* Contrastive: s = (p_row + p_column - 2 on the diagonal) factor, from sums whose `sum` holds
+     * its reciprocal. Returns the sum of the new s times the old scaled s. */
+    double (*contrastive)(const tic_scores_strip *strip, tic_scores_sums row,
+                          tic_scores_sums column, float factor);
+    /* Distillation, student s and teacher t with their sums (reciprocals): s = (p_row + p_column -
+     * q_row - q_column) factor, p the student's and q the teacher's; adds sums like the above to
+     * *dot, and sum (q_row + q_column) (scaled t - scaled s) to *cross. */
+    void (*distill)(const tic_scores_strip *student, const tic_scores_strip *teacher,
+                    tic_scores_sums row, tic_scores_sums column, tic_scores_sums t_row,
+                    tic_scores_sums t_column, float factor, double *dot, double *cross);
+    /* x[n] to the nearest bf16, in place. */
+    void (*round)(int64_t n, float *x);
+    /* The same, as bf16, zeros from n to `padded`. */
+    void (*narrow)(int64_t n, const float *x, tic_bf16 *out, int64_t padded);
+    /* out[units, panel] of a panel: row p holds columns 0 .. n-1 of row p of x (unit f32), or of
+     * rows 2p and 2p+1 of it in turn (bf16), zeros beyond n and beyond `rows`. ld in elements. */
+    void (*interleave)(tic_dtype unit, int64_t rows, int64_t n, const void *x, int64_t ld,
+                       void *out, int64_t units, int64_t panel);
+    /* out[units, ld_out] = xᵀ for x[rows, units] of units; columns rows .. filled-1 become zeros.
+     */
+    void (*transpose)(int64_t rows, int64_t units, const void *x, int64_t ld, void *out,
+                      int64_t ld_out, int64_t filled);
+    /* sum of x y over n, in double */
+    double (*dot)(int64_t n, const float *x, const float *y);
+} tic_scores_vec;
+TIC_DECLARE_TIERS(tic_scores_vec, tic_scores_vec);
+
+typedef struct tic_scores_micro { /* of a variant */
+    const tic_scores_products *products;
+    const tic_scores_vec *vec;
 } tic_scores_micro;
-TIC_DECLARE_TIERS(tic_scores_micro, tic_scores_micro);
-enum { TIC_SCORE_COLUMNS = 256 };
 
 /* Rows first .. last-1. */
 typedef struct tic_layernorm_micro {

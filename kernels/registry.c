@@ -40,6 +40,29 @@ enum { BOTH = 1 << TIC_F32 | 1 << TIC_BF16 };
 /* `rows` of queries are done at a time. */
 #define ATTENTION_KNOBS(rows) .knobs = {{"rows", rows, 6, TIC_ATTENTION_ROWS}}
 
+/* Generated products (kernels/gen/contrastive.py) and the loops of a tier around them. */
+static const tic_scores_micro scores_avx512 = {&tic_scores_products_avx512, &tic_scores_vec_avx512};
+static const tic_scores_micro scores_avx512_bf16 = {&tic_scores_products_avx512_bf16,
+                                                    &tic_scores_vec_avx512};
+static const tic_scores_micro scores_avx2 = {&tic_scores_products_avx2, &tic_scores_vec_avx2};
+static const tic_scores_micro scores_portable = {&tic_scores_products_portable,
+                                                 &tic_scores_vec_portable};
+#define SCORES_ROW(name, op, isa_mask, precision_mask, driver, micro_table, about)                 \
+    {                                                                                              \
+        .info = {name, op, isa_mask, precision_mask, about}, .run = driver##_drive,                \
+        .micro = &micro_table                                                                      \
+    }
+#define SCORES(op, driver)                                                                         \
+    SCORES_ROW("avx512", op, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH, driver, scores_avx512,           \
+               "tiles of 14x32 by FMA; bf16 is rounded to"),                                       \
+        SCORES_ROW("avx2", op, TIC_ISA_AVX2, BOTH, driver, scores_avx2,                            \
+                   "tiles of 6x16 by FMA; bf16 is rounded to"),                                    \
+        SCORES_ROW("avx512-bf16", op, TIC_ISA_AVX2 | TIC_ISA_AVX512 | TIC_ISA_AVX512_BF16,         \
+                   1 << TIC_BF16, driver, scores_avx512_bf16, "tiles of 14x32 by VDPBF16PS"),      \
+        SCORES_ROW("portable", op, TIC_ISA_PORTABLE, BOTH, driver, scores_portable,                \
+                   "tiles of 4x8 in compiled vectors of 4"),                                       \
+        REFERENCE_ROW(op, BOTH, driver##_ref)
+
 const tic_variant tic_registry[] = {
     {
         .info = {"blis-skx-32x12", TIC_OP_GEMM, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH,
@@ -83,8 +106,8 @@ const tic_variant tic_registry[] = {
     TIERED(TIC_OP_ATTENTION, BOTH, tic_attention, tic_attention_micro, ATTENTION_KNOBS(24)),
     TIERED(TIC_OP_ATTENTION_BACKWARD, BOTH, tic_attention_backward, tic_attention_micro,
            ATTENTION_KNOBS(48)),
-    TIERED(TIC_OP_CONTRASTIVE, BOTH, tic_contrastive, tic_scores_micro, NO_KNOBS),
-    TIERED(TIC_OP_DISTILL, BOTH, tic_distill, tic_scores_micro, NO_KNOBS),
+    SCORES(TIC_OP_CONTRASTIVE, tic_contrastive),
+    SCORES(TIC_OP_DISTILL, tic_distill),
     TIERED(TIC_OP_LAYERNORM, BOTH, tic_layernorm, tic_layernorm_micro, NO_KNOBS),
     TIERED(TIC_OP_LAYERNORM_BACKWARD, BOTH, tic_layernorm_backward, tic_layernorm_micro, NO_KNOBS),
     UNTIERED(TIC_OP_PATCHIFY, BOTH, tic_patchify),

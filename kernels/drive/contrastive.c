@@ -1,79 +1,148 @@
-/* The contrastive loss: entry point and driver over strips of scores (scores.h). */
+/* The contrastive loss: entry point and driver over blocks of scores (scores.h). */
 #include "kernels/drive/scores.h"
 
 #include <stdio.h>
 
-size_t tic_contrastive_scratch(const tic_ctx *ctx, int64_t b, int64_t d) {
-    return tic_scores_bytes(b) + tic_align_up((size_t)b * sizeof(double)) +
-           tic_scores_gemm_bytes(ctx, b, d);
-}
-
 uint64_t tic_contrastive_macs(int64_t b, int64_t d, bool gradients) {
     const uint64_t product = (uint64_t)b * (uint64_t)b * (uint64_t)d;
-    return product * (!gradients ? 1 : tic_strip_count(b) > 1 ? 4 : 3);
+    return product * (!gradients ? 1 : tic_scores_kept(b) ? 3 : 4);
 }
 
+typedef struct run {
+    tic_scores scores;
+    float *d_image, *d_text;
+    double *dots; /* [stripes]: sums of dS S */
+} run;
+
+static tic_scores scores_of(const tic_scores_micro *micro, const tic_contrastive_args *a) {
+    return (tic_scores){.micro = micro,
+                        .precision = a->precision,
+                        .b = a->b,
+                        .d = a->d,
+                        .image = a->image,
+                        .text = a->text,
+                        .scale = a->scale,
+                        .exact_diagonal = true,
+                        .gradients = a->d_image != NULL};
+}
+
+/* ---- passes --------------------------------------------------------------------------------- */
+
+static void begin_gather(void *state, int thread, int64_t stripe) {
+    run *x = state;
+    tic_scores_begin_stripe(&x->scores, thread, stripe, false);
+}
+
+static void gather(void *state, int thread, int64_t stripe, int64_t block) {
+    run *x = state;
+    const tic_scores *s = &x->scores;
+    const int64_t left = stripe * s->block;
+    for (int64_t i = 0; i < tic_scores_strips(s, block); i++) {
+        tic_scores_strip strip = tic_scores_strip_of(s, thread, stripe, block, i, false);
+        s->micro->vec->gather(&strip, tic_scores_sums_at(s->row, left + strip.diagonal),
+                              tic_scores_sums_at(s->column, left));
+    }
+}
+
+static void begin_gradient(void *state, int thread, int64_t stripe) {
+    run *x = state;
+    tic_scores_begin_stripe(&x->scores, thread, stripe, true);
+    x->dots[stripe] = 0;
+}
+
+/* dS = (softmax of row + softmax of column - 2 delta) / 2b */
+static void gradient(void *state, int thread, int64_t stripe, int64_t block) {
+    run *x = state;
+    const tic_scores *s = &x->scores;
+    const float factor = s->scale / (2.0f * (float)s->b);
+    const int64_t left = stripe * s->block;
+    for (int64_t i = 0; i < tic_scores_strips(s, block); i++) {
+        tic_scores_strip strip = tic_scores_strip_of(s, thread, stripe, block, i, true);
+        x->dots[stripe] +=
+            s->micro->vec->contrastive(&strip, tic_scores_sums_at(s->row, left + strip.diagonal),
+                                       tic_scores_sums_at(s->column, left), factor);
+    }
+    tic_scores_multiply(s, thread, stripe, block, x->d_image, x->d_text);
+}
+
+static void end_gradient(void *state, int thread, int64_t stripe) {
+    run *x = state;
+    tic_scores_end_stripe(&x->scores, thread, stripe, x->d_text);
+}
+
+/* -log softmax of the pairs: sums over the exponentials that are part of them, so never negative.
+ */
 static double loss_of(const tic_scores *s) {
     double sum = 0;
-    for (int64_t i = 0; i < s->b; i++)
-        sum += ((double)s->row[i] - s->diagonal[i]) + ((double)s->column[i] - s->diagonal[i]);
+    for (int64_t i = 0; i < s->b; i++) {
+        float own, exponent;
+        s->micro->vec->one(s->diagonal[i], s->scale, &own, &exponent);
+        sum +=
+            tic_scores_log(s->row, i, own, exponent) + tic_scores_log(s->column, i, own, exponent);
+    }
     return sum / (2.0 * (double)s->b);
-}
-
-/* Turns the strip into dS scale, dS = (softmax of row + softmax of column - 2 delta) / 2b, and
- * writes dots[i] = sum_j dS_ij S_ij of its rows. */
-static void strip_backward(tic_ctx *ctx, const tic_scores_micro *micro, const tic_scores *s,
-                           int64_t first, int64_t rows, double *dots) {
-    const float factor = s->scale / (2.0f * (float)s->b);
-#pragma omp parallel for num_threads(ctx->threads) schedule(static)
-    for (int64_t i = 0; i < rows; i++) {
-        float *row = s->strip + i * s->ld;
-        double dot =
-            micro->contrastive_row(s->b, row, s->scale, s->row[first + i], s->column, factor);
-        row[first + i] -= 2 * factor;
-        dots[first + i] = dot - 2 * (double)factor * s->diagonal[first + i];
-    }
-}
-
-static tic_status backward(tic_ctx *ctx, const tic_scores_micro *micro, const tic_scores *s,
-                           tic_contrastive_args *a, double *dots, tic_error *err) {
-    const int64_t step = tic_strip_rows(s->b);
-    double sum = 0;
-    for (int64_t first = 0; first < s->b; first += step) {
-        const int64_t rows = s->b - first < step ? s->b - first : step;
-        if (tic_strip_count(s->b) > 1)
-            TIC_TRY(tic_scores_strip(ctx, s, first, rows, err));
-        strip_backward(ctx, micro, s, first, rows, dots);
-        TIC_TRY(tic_scores_gradients(ctx, s, first, rows, a->d_image, a->d_text, err));
-    }
-    for (int64_t i = 0; i < s->b; i++)
-        sum += dots[i];
-    a->d_log_scale = sum / s->scale; /* the rows' dots were of dS scale */
-    return TIC_OK;
 }
 
 TIC_RUN(tic_contrastive_drive) {
     tic_contrastive_args *a = (tic_contrastive_args *)args;
     (void)knobs;
-    TIC_TRY(tic_ctx_scratch(ctx, tic_contrastive_scratch(ctx, a->b, a->d), err));
+    run x = {.scores = scores_of(variant->micro, a), .d_image = a->d_image, .d_text = a->d_text};
+    const size_t bytes = tic_scores_plan(ctx, &x.scores);
+    const size_t dots = tic_align_up((size_t)x.scores.blocks * sizeof *x.dots);
+    TIC_TRY(tic_ctx_scratch(ctx, bytes + dots, err));
     const size_t mark = tic_arena_mark(&ctx->scratch);
-    tic_scores s = {.op = TIC_OP_CONTRASTIVE,
-                    .precision = a->precision,
-                    .b = a->b,
-                    .d = a->d,
-                    .image = a->image,
-                    .text = a->text,
-                    .scale = a->scale,
-                    .exact_diagonal = true};
-    tic_scores_take(ctx, &s);
-    double *dots = tic_arena_take(&ctx->scratch, (size_t)a->b * sizeof *dots);
-    tic_status status = tic_scores_log_sum_exps(ctx, variant->micro, &s, err);
-    if (status == TIC_OK && a->d_image)
-        status = backward(ctx, variant->micro, &s, a, dots, err);
-    if (status == TIC_OK)
-        a->loss = loss_of(&s);
+    tic_scores_take(ctx, &x.scores);
+    x.dots = tic_arena_take(&ctx->scratch, dots);
+    tic_sweep first = tic_scores_sweep(&x.scores, 0), second = tic_scores_sweep(&x.scores, 1);
+#pragma omp parallel num_threads(ctx->threads)
+    {
+        tic_scores_enter(&x.scores);
+        tic_sweep_run(&first, begin_gather, gather, NULL, &x);
+#pragma omp barrier
+#pragma omp single
+        {
+            a->loss = loss_of(&x.scores);
+            tic_scores_invert(&x.scores);
+        }
+        if (a->d_image)
+            tic_sweep_run(&second, begin_gradient, gradient, end_gradient, &x);
+        tic_scores_leave(ctx, TIC_OP_CONTRASTIVE, &x.scores);
+    }
+    tic_count_logical(ctx, TIC_OP_CONTRASTIVE,
+                      tic_contrastive_macs(a->b, a->d, a->d_image != NULL));
+    double sum = 0;
+    for (int64_t g = 0; a->d_image && g < x.scores.blocks; g++)
+        sum += x.dots[g];
+    a->d_log_scale = sum / a->scale; /* the dots were of dS scale */
     tic_arena_release(&ctx->scratch, mark);
-    return status;
+    return TIC_OK;
+}
+
+/* ---- entry point ---------------------------------------------------------------------------- */
+
+static void shape_of(const tic_contrastive_args *a, char shape[64]) {
+    snprintf(shape, 64, "b%lld,d%lld%s", (long long)a->b, (long long)a->d,
+             a->d_image ? ",backward" : "");
+}
+
+size_t tic_contrastive_scratch(const tic_ctx *ctx, int64_t b, int64_t d) {
+    float any[1]; /* not read */
+    size_t most = 0;
+    for (int precision = TIC_F32; precision <= TIC_BF16; precision++) {
+        tic_contrastive_args a = {.b = b, .d = d, .precision = (tic_dtype)precision};
+        a.image = a.text = a.d_image = a.d_text = any;
+        char shape[64];
+        tic_choice choice;
+        tic_error err;
+        shape_of(&a, shape);
+        if (tic_choose(ctx, TIC_OP_CONTRASTIVE, a.precision, shape, &a, &choice, &err) != TIC_OK ||
+            choice.variant->micro == NULL)
+            continue; /* the reference books its own */
+        tic_scores s = scores_of(choice.variant->micro, &a);
+        const size_t bytes = tic_scores_plan(ctx, &s) + tic_align_up((size_t)s.blocks * 8);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 tic_status tic_contrastive(tic_ctx *ctx, tic_contrastive_args *a, tic_error *err) {
@@ -83,8 +152,7 @@ tic_status tic_contrastive(tic_ctx *ctx, tic_contrastive_args *a, tic_error *err
     if (!(a->scale > 0))
         return tic_fail(err, TIC_EUSAGE, "contrastive: scale %g is not positive", a->scale);
     char shape[64];
-    snprintf(shape, sizeof shape, "b%lld,d%lld%s", (long long)a->b, (long long)a->d,
-             a->d_image ? ",backward" : "");
+    shape_of(a, shape);
     a->d_log_scale = 0;
     return tic_dispatch(ctx, TIC_OP_CONTRASTIVE, a->precision, shape, a, err);
 }

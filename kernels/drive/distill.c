@@ -1,102 +1,180 @@
-/* The distillation loss: entry point and driver over strips of two score matrices (scores.h). */
+/* The distillation loss: entry point and driver over blocks of two score matrices (scores.h). */
 #include "kernels/drive/scores.h"
 
+#include <math.h>
 #include <stdio.h>
-
-size_t tic_distill_scratch(const tic_ctx *ctx, int64_t b, int64_t d, int64_t teacher_d) {
-    const size_t student = tic_scores_gemm_bytes(ctx, b, d);
-    const size_t teacher = tic_scores_gemm_bytes(ctx, b, teacher_d);
-    return 2 * tic_scores_bytes(b) + 2 * tic_align_up((size_t)b * sizeof(double)) +
-           (student > teacher ? student : teacher);
-}
 
 uint64_t tic_distill_macs(int64_t b, int64_t d, int64_t teacher_d, bool gradients) {
     const uint64_t square = (uint64_t)b * (uint64_t)b;
     const uint64_t scores = square * (uint64_t)(d + teacher_d);
-    return scores * (tic_strip_count(b) > 1 ? 2 : 1) + (gradients ? 2 * square * (uint64_t)d : 0);
+    return scores * (tic_scores_kept(b) ? 1 : 2) + (gradients ? 2 * square * (uint64_t)d : 0);
 }
 
-typedef struct pair { /* what the two passes share */
-    const tic_scores_micro *micro;
+typedef struct run {
     tic_scores student, teacher;
-    double *dots, *crosses; /* [b]: a row's sum of dS S scale, and of (q_row + q_col)(S' - S) */
-} pair;
+    float *d_image, *d_text; /* NULL: the loss alone */
+    double *dots, *crosses;  /* [stripes]: sums of dS S, and of (q_row + q_col)(S' - S) */
+} run;
 
-/* Turns the student's strip into dS scale, dS = (p_row + p_col - q_row - q_col) / 2b. */
-static void strip_backward(tic_ctx *ctx, const pair *x, int64_t first, int64_t rows) {
-    const tic_scores *s = &x->student, *t = &x->teacher;
-    const float factor = s->scale / (2.0f * (float)s->b);
-#pragma omp parallel for num_threads(ctx->threads) schedule(static)
-    for (int64_t i = 0; i < rows; i++) {
-        double dot = 0, cross = 0;
-        x->micro->distill_row(s->b, s->strip + i * s->ld, t->strip + i * t->ld, s->scale, t->scale,
-                              s->row[first + i], t->row[first + i], s->column, t->column, factor,
-                              &dot, &cross);
-        x->dots[first + i] = dot;
-        x->crosses[first + i] = cross;
-    }
-}
-
-/* sum_j q_ij (log q_ij - log p_ij) = sum_j q_ij (S'_ij - S_ij) - lse'_i + lse_i, for rows and, with
- * the other softmax, for columns. */
-static void sum_up(const pair *x, tic_distill_args *a) {
-    const tic_scores *s = &x->student, *t = &x->teacher;
-    double loss = 0, dot = 0;
-    for (int64_t i = 0; i < s->b; i++) {
-        loss +=
-            x->crosses[i] + ((double)s->row[i] - t->row[i]) + ((double)s->column[i] - t->column[i]);
-        dot += x->dots[i];
-    }
-    a->loss = loss / (2.0 * (double)s->b);
-    a->d_log_scale = a->d_image ? dot / s->scale : 0;
-}
-
-static tic_status both_passes(tic_ctx *ctx, const pair *x, tic_distill_args *a, tic_error *err) {
-    const int64_t step = tic_strip_rows(a->b);
-    TIC_TRY(tic_scores_log_sum_exps(ctx, x->micro, &x->student, err));
-    TIC_TRY(tic_scores_log_sum_exps(ctx, x->micro, &x->teacher, err));
-    for (int64_t first = 0; first < a->b; first += step) {
-        const int64_t rows = a->b - first < step ? a->b - first : step;
-        if (tic_strip_count(a->b) > 1) {
-            TIC_TRY(tic_scores_strip(ctx, &x->student, first, rows, err));
-            TIC_TRY(tic_scores_strip(ctx, &x->teacher, first, rows, err));
-        }
-        strip_backward(ctx, x, first, rows);
-        if (a->d_image)
-            TIC_TRY(
-                tic_scores_gradients(ctx, &x->student, first, rows, a->d_image, a->d_text, err));
-    }
-    sum_up(x, a);
-    return TIC_OK;
-}
-
-static tic_scores scores_of(const tic_distill_args *a, int64_t d, const float *image,
-                            const float *text, float scale) {
-    return (tic_scores){.op = TIC_OP_DISTILL,
+static tic_scores scores_of(const tic_scores_micro *micro, const tic_distill_args *a,
+                            bool of_teacher) {
+    return (tic_scores){.micro = micro,
                         .precision = a->precision,
                         .b = a->b,
-                        .d = d,
-                        .image = image,
-                        .text = text,
-                        .scale = scale};
+                        .d = of_teacher ? a->teacher_d : a->d,
+                        .image = of_teacher ? a->teacher_image : a->image,
+                        .text = of_teacher ? a->teacher_text : a->text,
+                        .scale = of_teacher ? a->teacher_scale : a->scale,
+                        .gradients = !of_teacher && a->d_image != NULL};
+}
+
+/* ---- passes --------------------------------------------------------------------------------- */
+
+static void begin_gather(void *state, int thread, int64_t stripe) {
+    run *x = state;
+    tic_scores_begin_stripe(&x->student, thread, stripe, false);
+    tic_scores_begin_stripe(&x->teacher, thread, stripe, false);
+}
+
+static void gather_one(const tic_scores *s, int thread, int64_t stripe, int64_t block) {
+    const int64_t left = stripe * s->block;
+    for (int64_t i = 0; i < tic_scores_strips(s, block); i++) {
+        tic_scores_strip strip = tic_scores_strip_of(s, thread, stripe, block, i, false);
+        s->micro->vec->gather(&strip, tic_scores_sums_at(s->row, left + strip.diagonal),
+                              tic_scores_sums_at(s->column, left));
+    }
+}
+
+static void gather(void *state, int thread, int64_t stripe, int64_t block) {
+    run *x = state;
+    gather_one(&x->student, thread, stripe, block);
+    gather_one(&x->teacher, thread, stripe, block);
+}
+
+static void begin_gradient(void *state, int thread, int64_t stripe) {
+    run *x = state;
+    tic_scores_begin_stripe(&x->student, thread, stripe, x->d_image != NULL);
+    tic_scores_begin_stripe(&x->teacher, thread, stripe, false);
+    x->dots[stripe] = x->crosses[stripe] = 0;
+}
+
+/* dS = (p_row + p_col - q_row - q_col) / 2b */
+static void gradient(void *state, int thread, int64_t stripe, int64_t block) {
+    run *x = state;
+    const tic_scores *s = &x->student, *t = &x->teacher;
+    const float factor = s->scale / (2.0f * (float)s->b);
+    const int64_t left = stripe * s->block;
+    for (int64_t i = 0; i < tic_scores_strips(s, block); i++) {
+        tic_scores_strip mine = tic_scores_strip_of(s, thread, stripe, block, i, true);
+        tic_scores_strip theirs = tic_scores_strip_of(t, thread, stripe, block, i, true);
+        const int64_t top = left + mine.diagonal;
+        s->micro->vec->distill(&mine, &theirs, tic_scores_sums_at(s->row, top),
+                               tic_scores_sums_at(s->column, left), tic_scores_sums_at(t->row, top),
+                               tic_scores_sums_at(t->column, left), factor, &x->dots[stripe],
+                               &x->crosses[stripe]);
+    }
+    if (x->d_image)
+        tic_scores_multiply(s, thread, stripe, block, x->d_image, x->d_text);
+}
+
+static void end_gradient(void *state, int thread, int64_t stripe) {
+    run *x = state;
+    if (x->d_image)
+        tic_scores_end_stripe(&x->student, thread, stripe, x->d_text);
+}
+
+/* log-sum-exp of the student less that of the teacher, rows and columns, over all pairs */
+static double differences(const run *x) {
+    const tic_scores *s = &x->student, *t = &x->teacher;
+    double sum = 0;
+    for (int64_t i = 0; i < s->b; i++)
+        sum += tic_scores_log(s->row, i, t->row.sum[i], t->row.exponent[i]) +
+               tic_scores_log(s->column, i, t->column.sum[i], t->column.exponent[i]);
+    return sum;
+}
+
+/* Both passes; writes the loss. sum_j q_ij (log q_ij - log p_ij) = sum_j q_ij (S'_ij - S_ij) -
+ * lse'_i + lse_i, for rows and, with the other softmax, for columns. */
+static void both_passes(tic_ctx *ctx, run *x, tic_distill_args *a) {
+    tic_sweep first = tic_scores_sweep(&x->student, 0), second = tic_scores_sweep(&x->student, 1);
+    double loss = 0, dot = 0;
+#pragma omp parallel num_threads(ctx->threads)
+    {
+        tic_scores_enter(&x->student);
+        tic_scores_enter(&x->teacher);
+        tic_sweep_run(&first, begin_gather, gather, NULL, x);
+#pragma omp barrier
+#pragma omp single
+        {
+            loss = differences(x);
+            tic_scores_invert(&x->student);
+            tic_scores_invert(&x->teacher);
+        }
+        tic_sweep_run(&second, begin_gradient, gradient, end_gradient, x);
+        tic_scores_leave(ctx, TIC_OP_DISTILL, &x->student);
+        tic_scores_leave(ctx, TIC_OP_DISTILL, &x->teacher);
+    }
+    for (int64_t g = 0; g < x->student.blocks; g++) {
+        loss += x->crosses[g];
+        dot += x->dots[g];
+    }
+    a->loss = loss / (2.0 * (double)a->b);
+    a->d_log_scale = a->d_image ? dot / a->scale : 0; /* the dots were of dS scale */
+}
+
+static size_t plan(const tic_ctx *ctx, run *x, const tic_scores_micro *micro,
+                   const tic_distill_args *a) {
+    *x = (run){.student = scores_of(micro, a, false),
+               .teacher = scores_of(micro, a, true),
+               .d_image = a->d_image,
+               .d_text = a->d_text};
+    const size_t bytes = tic_scores_plan(ctx, &x->student) + tic_scores_plan(ctx, &x->teacher);
+    return bytes + 2 * tic_align_up((size_t)x->student.blocks * sizeof(double));
 }
 
 TIC_RUN(tic_distill_drive) {
     tic_distill_args *a = (tic_distill_args *)args;
     (void)knobs;
-    TIC_TRY(tic_ctx_scratch(ctx, tic_distill_scratch(ctx, a->b, a->d, a->teacher_d), err));
+    run x;
+    TIC_TRY(tic_ctx_scratch(ctx, plan(ctx, &x, variant->micro, a), err));
     const size_t mark = tic_arena_mark(&ctx->scratch);
-    pair x = {.micro = variant->micro,
-              .student = scores_of(a, a->d, a->image, a->text, a->scale),
-              .teacher =
-                  scores_of(a, a->teacher_d, a->teacher_image, a->teacher_text, a->teacher_scale)};
     tic_scores_take(ctx, &x.student);
     tic_scores_take(ctx, &x.teacher);
-    x.dots = tic_arena_take(&ctx->scratch, (size_t)a->b * sizeof(double));
-    x.crosses = tic_arena_take(&ctx->scratch, (size_t)a->b * sizeof(double));
-    tic_status status = both_passes(ctx, &x, a, err);
+    x.dots = tic_arena_take(&ctx->scratch, (size_t)x.student.blocks * sizeof(double));
+    x.crosses = tic_arena_take(&ctx->scratch, (size_t)x.student.blocks * sizeof(double));
+    both_passes(ctx, &x, a);
+    tic_count_logical(ctx, TIC_OP_DISTILL,
+                      tic_distill_macs(a->b, a->d, a->teacher_d, a->d_image != NULL));
     tic_arena_release(&ctx->scratch, mark);
-    return status;
+    return TIC_OK;
+}
+
+/* ---- entry point ---------------------------------------------------------------------------- */
+
+static void shape_of(const tic_distill_args *a, char shape[96]) {
+    snprintf(shape, 96, "b%lld,d%lld,t%lld%s", (long long)a->b, (long long)a->d,
+             (long long)a->teacher_d, a->d_image ? ",backward" : "");
+}
+
+size_t tic_distill_scratch(const tic_ctx *ctx, int64_t b, int64_t d, int64_t teacher_d) {
+    float any[1]; /* not read */
+    size_t most = 0;
+    for (int precision = TIC_F32; precision <= TIC_BF16; precision++) {
+        tic_distill_args a = {
+            .b = b, .d = d, .teacher_d = teacher_d, .precision = (tic_dtype)precision};
+        a.image = a.text = a.teacher_image = a.teacher_text = a.d_image = a.d_text = any;
+        char shape[96];
+        tic_choice choice;
+        tic_error err;
+        run x;
+        shape_of(&a, shape);
+        if (tic_choose(ctx, TIC_OP_DISTILL, a.precision, shape, &a, &choice, &err) != TIC_OK ||
+            choice.variant->micro == NULL)
+            continue; /* the reference books its own */
+        const size_t bytes = plan(ctx, &x, choice.variant->micro, &a);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 tic_status tic_distill(tic_ctx *ctx, tic_distill_args *a, tic_error *err) {
@@ -109,7 +187,6 @@ tic_status tic_distill(tic_ctx *ctx, tic_distill_args *a, tic_error *err) {
         return tic_fail(err, TIC_EUSAGE, "distill: scales %g and %g are not positive", a->scale,
                         a->teacher_scale);
     char shape[96];
-    snprintf(shape, sizeof shape, "b%lld,d%lld,t%lld%s", (long long)a->b, (long long)a->d,
-             (long long)a->teacher_d, a->d_image ? ",backward" : "");
+    shape_of(a, shape);
     return tic_dispatch(ctx, TIC_OP_DISTILL, a->precision, shape, a, err);
 }

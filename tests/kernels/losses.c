@@ -14,6 +14,14 @@ static const problem problems[] = {
 };
 enum { PROBLEMS = sizeof problems / sizeof problems[0] };
 
+/* As check_next, the variants that compute in `precision` only. */
+static int next_for(tic_ctx *ctx, tic_op op, tic_dtype precision, int v) {
+    do
+        v = check_next(ctx, op, v);
+    while (v >= 0 && !(tic_variant_get(v).precisions & 1u << precision));
+    return v;
+}
+
 /* b unit vectors; texts lean towards their pictures, so that the losses are not all alike. */
 static float *features(int64_t b, int64_t d, uint32_t lane, const float *towards) {
     float *x = normals(b * d, lane, 1);
@@ -93,7 +101,7 @@ Test(contrastive, every_variant_against_the_reference) {
         tic_contrastive_args want = contrastive(&problems[i]);
         force(ctx, TIC_OP_CONTRASTIVE, "ref");
         CHECK_OK(tic_contrastive(ctx, &want, err));
-        for (int v = -1; (v = check_next(ctx, TIC_OP_CONTRASTIVE, v)) >= 0;) {
+        for (int v = -1; (v = next_for(ctx, TIC_OP_CONTRASTIVE, problems[i].precision, v)) >= 0;) {
             tic_contrastive_args got = contrastive(&problems[i]);
             CHECK_OK(tic_contrastive(ctx, &got, err));
             compare(&problems[i], (const float *[]){got.d_image, got.d_text},
@@ -115,7 +123,7 @@ Test(distill, every_variant_against_the_reference) {
         force(ctx, TIC_OP_DISTILL, "ref");
         CHECK_OK(tic_distill(ctx, &want, err));
         cr_assert(want.loss >= 0);
-        for (int v = -1; (v = check_next(ctx, TIC_OP_DISTILL, v)) >= 0;) {
+        for (int v = -1; (v = next_for(ctx, TIC_OP_DISTILL, problems[i].precision, v)) >= 0;) {
             tic_distill_args got = distill(&problems[i]);
             CHECK_OK(tic_distill(ctx, &got, err));
             compare(&problems[i], (const float *[]){got.d_image, got.d_text},
@@ -160,7 +168,7 @@ Test(contrastive, scores_far_apart_against_the_textbook) {
     tic_contrastive_args a = contrastive(&p);
     for (int64_t c = 0; c < 20 * p.d; c++) /* the first 20 texts point away from their pictures */
         ((float *)a.text)[c] = -a.image[c];
-    for (int v = -1; (v = check_next(ctx, TIC_OP_CONTRASTIVE, v)) >= 0;) {
+    for (int v = -1; (v = next_for(ctx, TIC_OP_CONTRASTIVE, p.precision, v)) >= 0;) {
         CHECK_OK(tic_contrastive(ctx, &a, err));
         const double want = naive_loss(&a);
         cr_assert(want > 50, "the scores of this test are not far apart");
@@ -173,7 +181,7 @@ Test(contrastive, scores_far_apart_against_the_textbook) {
 Test(contrastive, perfect_pairs_cost_nothing_and_equal_features_cost_log_b) {
     static const problem p = {32, 32, 1, TIC_F32, 100};
     tic_ctx *ctx = check_ctx(1);
-    for (int v = -1; (v = check_next(ctx, TIC_OP_CONTRASTIVE, v)) >= 0;) {
+    for (int v = -1; (v = next_for(ctx, TIC_OP_CONTRASTIVE, p.precision, v)) >= 0;) {
         tic_contrastive_args a = contrastive(&p);
         for (int64_t i = 0; i < p.b * p.d; i++)
             ((float *)a.image)[i] = ((float *)a.text)[i] = i / p.d == i % p.d;
@@ -218,7 +226,7 @@ Test(contrastive, gradients_are_those_of_the_loss) {
     const problem *p = &differentiated;
     point at = {.ctx = check_ctx(1), .contrastive = contrastive(p), .log_scale = logf(p->scale)};
     tic_contrastive_args *a = &at.contrastive;
-    for (int v = -1; (v = check_next(at.ctx, TIC_OP_CONTRASTIVE, v)) >= 0;) {
+    for (int v = -1; (v = next_for(at.ctx, TIC_OP_CONTRASTIVE, p->precision, v)) >= 0;) {
         CHECK_OK(tic_contrastive(at.ctx, a, err));
         const float d_log_scale = (float)a->d_log_scale;
         force(at.ctx, TIC_OP_CONTRASTIVE, "ref");
@@ -234,7 +242,7 @@ Test(distill, gradients_are_those_of_the_loss) {
     const problem *p = &differentiated;
     point at = {.ctx = check_ctx(1), .distill = distill(p), .log_scale = logf(p->scale)};
     tic_distill_args *a = &at.distill;
-    for (int v = -1; (v = check_next(at.ctx, TIC_OP_DISTILL, v)) >= 0;) {
+    for (int v = -1; (v = next_for(at.ctx, TIC_OP_DISTILL, p->precision, v)) >= 0;) {
         CHECK_OK(tic_distill(at.ctx, a, err));
         const float d_log_scale = (float)a->d_log_scale;
         force(at.ctx, TIC_OP_DISTILL, "ref");
@@ -249,7 +257,7 @@ Test(distill, gradients_are_those_of_the_loss) {
 Test(distill, the_teacher_itself_costs_nothing) {
     static const problem p = {50, 16, 16, TIC_F32, 20};
     tic_ctx *ctx = check_ctx(2);
-    for (int v = -1; (v = check_next(ctx, TIC_OP_DISTILL, v)) >= 0;) {
+    for (int v = -1; (v = next_for(ctx, TIC_OP_DISTILL, p.precision, v)) >= 0;) {
         tic_distill_args a = distill(&p);
         a.teacher_image = a.image;
         a.teacher_text = a.text;
@@ -306,8 +314,8 @@ static void check_counts(tic_ctx *ctx, tic_op op, uint64_t logical) {
 static void count_contrastive(const problem *p, int v) {
     tic_ctx *ctx = check_ctx(3);
     tic_contrastive_args a = contrastive(p);
-    CHECK_OK(tic_ctx_reserve(ctx, tic_contrastive_scratch(ctx, p->b, p->d), err));
     force(ctx, TIC_OP_CONTRASTIVE, tic_variant_get(v).name);
+    CHECK_OK(tic_ctx_reserve(ctx, tic_contrastive_scratch(ctx, p->b, p->d), err));
     CHECK_OK(tic_contrastive(ctx, &a, err));
     check_counts(ctx, TIC_OP_CONTRASTIVE, tic_contrastive_macs(p->b, p->d, true));
     tic_ctx_free(ctx);
@@ -316,8 +324,8 @@ static void count_contrastive(const problem *p, int v) {
 static void count_distill(const problem *p, int v) {
     tic_ctx *ctx = check_ctx(3);
     tic_distill_args a = distill(p);
-    CHECK_OK(tic_ctx_reserve(ctx, tic_distill_scratch(ctx, p->b, p->d, p->teacher_d), err));
     force(ctx, TIC_OP_DISTILL, tic_variant_get(v).name);
+    CHECK_OK(tic_ctx_reserve(ctx, tic_distill_scratch(ctx, p->b, p->d, p->teacher_d), err));
     CHECK_OK(tic_distill(ctx, &a, err));
     check_counts(ctx, TIC_OP_DISTILL, tic_distill_macs(p->b, p->d, p->teacher_d, true));
     tic_ctx_free(ctx);
@@ -326,9 +334,9 @@ static void count_distill(const problem *p, int v) {
 Test(losses, counts_and_scratch) {
     tic_ctx *ctx = check_ctx(1);
     for (int i = 0; i < PROBLEMS; i++) {
-        for (int v = -1; (v = check_next(ctx, TIC_OP_CONTRASTIVE, v)) >= 0;)
+        for (int v = -1; (v = next_for(ctx, TIC_OP_CONTRASTIVE, problems[i].precision, v)) >= 0;)
             count_contrastive(&problems[i], v);
-        for (int v = -1; (v = check_next(ctx, TIC_OP_DISTILL, v)) >= 0;)
+        for (int v = -1; (v = next_for(ctx, TIC_OP_DISTILL, problems[i].precision, v)) >= 0;)
             count_distill(&problems[i], v);
     }
     tic_ctx_free(ctx);
@@ -356,13 +364,13 @@ Test(losses, not_finite_features_give_a_loss_that_is_not) {
     static const float bad[] = {NAN, INFINITY};
     tic_ctx *ctx = check_ctx(2);
     for (int b = 0; b < 2; b++) {
-        for (int v = -1; (v = check_next(ctx, TIC_OP_CONTRASTIVE, v)) >= 0;) {
+        for (int v = -1; (v = next_for(ctx, TIC_OP_CONTRASTIVE, p.precision, v)) >= 0;) {
             tic_contrastive_args a = contrastive(&p);
             ((float *)a.text)[17 * p.d + 3] = bad[b];
             CHECK_OK(tic_contrastive(ctx, &a, err));
             cr_assert_not(isfinite(a.loss));
         }
-        for (int v = -1; (v = check_next(ctx, TIC_OP_DISTILL, v)) >= 0;) {
+        for (int v = -1; (v = next_for(ctx, TIC_OP_DISTILL, p.precision, v)) >= 0;) {
             tic_distill_args a = distill(&p);
             ((float *)a.image)[17 * p.d + 3] = bad[b];
             CHECK_OK(tic_distill(ctx, &a, err));
