@@ -55,6 +55,74 @@ tic_status tic_plan_save(const tic_plan *plan, const char *fingerprint, const ch
  * its variants exist). On success *out is the caller's (tic_plan_free). */
 tic_status tic_plan_load(tic_plan **out, const char *path, const char *fingerprint, tic_error *err);
 
+/* ---- tuning --------------------------------------------------------------------------------- */
+
+typedef enum tic_fate {
+    TIC_MEASURED, /* took part; `why` tells where it was beaten, "" for the winner */
+    TIC_DECLINED, /* the variant does not take the problem */
+    TIC_PRUNED,   /* not worth a measurement */
+    TIC_WRONG     /* its output is not the reference's: never timed */
+} tic_fate;
+const char *tic_fate_name(tic_fate fate); /* "measured", "declined", "pruned", "wrong" */
+
+typedef struct tic_candidate {
+    int variant;              /* place in the registry */
+    int knobs[TIC_MAX_KNOBS]; /* in the order of the variant's */
+    char line[112];           /* "blis-skx-32x12 kc=768 mc=96 nc=4096": as in a plan */
+    tic_fate fate;
+    char why[128];
+    double best; /* seconds of its shortest run; INFINITY: never run */
+    int samples;
+    uint64_t issued; /* MACs of one run, padding included */
+} tic_candidate;
+
+/* What was found for one key of a plan. An operation that a plan decides for all shapes at once
+ * has several problems under one key: a run is one call of each, times its calls in a step. */
+typedef struct tic_tuned {
+    char key[TIC_PROBLEM_KEY];
+    char name[96];                   /* of the first problem, and how many others there are */
+    const tic_candidate *candidates; /* [0] is the default */
+    int count, winner;               /* 0: the default stays */
+    double gain;                     /* median of default's time / winner's, less 1 */
+    int pairs, ahead;                /* of the last comparison; 0: there was none */
+    double seconds, default_seconds; /* shortest runs of winner and default */
+    int calls;                       /* in a step; 0: not told */
+    uint64_t macs, bytes;            /* logical, and every operand once: of a run */
+    tic_peak unit;                   /* that bounds the precision here */
+    double peak, bandwidth;          /* of it, GMAC/s around this problem's measurements; GB/s */
+    bool shared_cores;               /* others were busy: times are processor time per thread */
+} tic_tuned;
+
+typedef struct tic_tune_progress {
+    int key, keys;       /* which, from 0, of how many */
+    const char *name;    /* what is being measured */
+    int left;            /* candidates that are still in */
+    double seconds_left; /* estimate for the whole */
+} tic_tune_progress;
+
+typedef struct tic_tune_options {
+    tic_dtype precision;
+    int threads; /* as in tic_ctx_options; so is isa_limit */
+    unsigned isa_limit;
+    const tic_plan *base; /* what runs untuned: it decides the default. NULL: the registry */
+    double seconds;       /* wanted; fewer candidates are tried when there is much to measure */
+    const char *only;     /* one key, or a part of problems' names; NULL: all */
+    /* All may be NULL. `tuned` and what it points to are borrowed. */
+    void (*progress)(void *user, const tic_tune_progress *progress);
+    void (*done)(void *user, const tic_tuned *tuned);
+    bool (*stop)(void *user); /* asked often: TIC_EINTERRUPTED, `plan` keeps what was found */
+    void *user;
+} tic_tune_options;
+/* Measures the problems whose keys `plan` has no line for, and adds a line for each. Every
+ * candidate's output is checked against the reference before its time counts; a default that fails
+ * is TIC_EVERIFY. Candidates may differ in the order of sums (kc): results depend on the plan, so a
+ * run keeps its own. Operations that are not tuned are passed over. */
+tic_status tic_tune(tic_plan *plan, const tic_problem *problems, int count,
+                    const tic_tune_options *options, tic_error *err);
+/* Problems that tic_tune would measure: keys that `plan` has no line for. */
+int tic_tune_missing(const tic_plan *plan, const tic_problem *problems, int count,
+                     tic_dtype precision);
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,7 +3,6 @@
  * sample that stands between two of them means something on a machine whose clock moves. */
 #include "autotune/autotune.h"
 
-#include <omp.h>
 #include <string.h>
 
 /* Twelve independent sums hide a latency of 4 to 6 cycles on two ports. Sums are of ones, which

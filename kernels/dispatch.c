@@ -1,5 +1,6 @@
 /* Which variant computes a problem: forced, else the plan's line for it, else the plan's `any`
  * line, else the registry's first row that can. */
+#include "kernels/drive/gemm.h"
 #include "kernels/room.h"
 
 #include <stdio.h>
@@ -25,6 +26,21 @@ int tic_knob_count(const tic_variant *variant) {
     while (count < TIC_MAX_KNOBS && variant->knobs[count].name != NULL)
         count++;
     return count;
+}
+
+int tic_variant_knobs(int i, const tic_knob **knobs) {
+    *knobs = tic_registry[i].knobs;
+    return tic_knob_count(&tic_registry[i]);
+}
+
+bool tic_variant_tile(int i, int *rows, int *columns, size_t *element) {
+    const tic_gemm_micro *micro = tic_registry[i].micro;
+    if (tic_registry[i].run != tic_gemm_blocked)
+        return false;
+    *rows = micro->tile_m;
+    *columns = micro->tile_n;
+    *element = tic_dtype_size(micro->panel);
+    return true;
 }
 
 /* ---- who can run what ----------------------------------------------------------------------- */
@@ -53,6 +69,10 @@ static const char *declines(const tic_ctx *ctx, const tic_variant *variant, tic_
     if (!(variant->info.precisions & 1u << precision))
         return "it does not compute in this precision";
     return variant->declines != NULL ? variant->declines(ctx, args) : NULL;
+}
+
+const char *tic_variant_declines(const tic_ctx *ctx, int i, tic_dtype precision, const void *args) {
+    return declines(ctx, &tic_registry[i], precision, args);
 }
 
 const tic_variant *tic_registry_default(tic_op op, tic_dtype precision, unsigned isa) {
@@ -131,6 +151,16 @@ tic_status tic_choose(const tic_ctx *ctx, tic_op op, tic_dtype precision, const 
     }
     return tic_fail(err, TIC_EINTERNAL, "%s: no variant takes %s/%s", tic_op_name(op),
                     tic_dtype_name(precision), shape);
+}
+
+tic_status tic_ctx_choice(const tic_ctx *ctx, tic_op op, tic_dtype precision, const char *shape,
+                          const void *args, int *variant, int knobs[TIC_MAX_KNOBS],
+                          tic_error *err) {
+    tic_choice choice;
+    TIC_TRY(tic_choose(ctx, op, precision, shape, args, &choice, err));
+    *variant = (int)(choice.variant - tic_registry);
+    memcpy(knobs, choice.knobs, sizeof choice.knobs);
+    return TIC_OK;
 }
 
 /* ---- running -------------------------------------------------------------------------------- */

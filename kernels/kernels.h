@@ -140,6 +140,22 @@ typedef struct tic_variant_info {
 } tic_variant_info;
 int tic_variant_count(void);
 tic_variant_info tic_variant_get(int i);
+typedef struct tic_knob { /* e.g. {"kc", 256, 16, 4096}: a tunable integer of a variant */
+    const char *name;
+    int value, min, max; /* value: the default */
+} tic_knob;
+enum { TIC_MAX_KNOBS = 4 };
+int tic_variant_knobs(int i, const tic_knob **knobs); /* their number; borrowed */
+/* NULL when variant i would compute this call of its operation in `ctx`, else why not: a static
+ * string. `args` is the operation's struct; what its pointers point to is not read. */
+const char *tic_variant_declines(const tic_ctx *ctx, int i, tic_dtype precision, const void *args);
+/* The variant and the values of its knobs that `ctx` would compute this call with. `shape` is what
+ * follows the second slash of a plan's key. */
+tic_status tic_ctx_choice(const tic_ctx *ctx, tic_op op, tic_dtype precision, const char *shape,
+                          const void *args, int *variant, int knobs[TIC_MAX_KNOBS], tic_error *err);
+/* Of a gemm variant with knobs kc, mc, nc: rows and columns of its tile of C and bytes of a packed
+ * element. False where there are none. */
+bool tic_variant_tile(int i, int *rows, int *columns, size_t *element);
 /* From now on `op` runs `name` whatever the plan says (NULL: the plan again). TIC_EUSAGE when
  * there is no such variant or this CPU or context cannot run it, with the reason. */
 tic_status tic_ctx_force(tic_ctx *ctx, tic_op op, const char *name, tic_error *err);
@@ -213,9 +229,11 @@ typedef struct tic_problem {
     tic_trans trans;
     tic_act act;
     bool bias, pre, grad_pre, residual, accumulate, colsum;
-    /* attention: m sequences of `length` tokens each */
+    tic_dtype a, b, c, kept; /* gemm: in memory; kept: pre and grad_pre */
+    /* attention: m sequences of `length` tokens each, `pooled`: the last one asks alone */
     int length, heads, head_dim;
-    bool causal;
+    bool causal, pooled;
+    int calls; /* in a training step; 0: not told */
 } tic_problem;
 int tic_problem_count(void);
 const tic_problem *tic_problem_get(int i);

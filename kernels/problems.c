@@ -122,6 +122,9 @@ void tic_problem_key(const tic_problem *problem, tic_dtype precision, char key[T
         args.colsum = problem->colsum ? &present : NULL;
         args.pre = problem->pre ? mat : args.pre;
         args.grad_pre = problem->grad_pre ? mat : args.grad_pre;
+        args.a.type = problem->a;
+        args.b.type = problem->b;
+        args.c.type = problem->c;
         tic_gemm_shape(&args, shape);
     }
     snprintf(key, TIC_PROBLEM_KEY, "%s/%s/%s", tic_op_name(problem->op), tic_dtype_name(precision),

@@ -39,12 +39,6 @@ typedef struct tic_thread_counters {
 
 typedef struct tic_variant tic_variant;
 
-enum { TIC_MAX_KNOBS = 4 };
-typedef struct tic_knob { /* e.g. {"kc", 256, 16, 4096}: a tunable integer of a variant */
-    const char *name;
-    int value, min, max; /* value: the default */
-} tic_knob;
-
 /* One row of the registry. Rows of an operation stand best first: the default is the first whose
  * ISA the context may use, whose precision fits, and that does not decline. */
 struct tic_variant {

@@ -10,6 +10,8 @@ static void tally_scratch(const tic_pass *pass, size_t bytes) {
 tic_status tic_call_gemm(const tic_pass *pass, const tic_gemm_args *args) {
     if (!pass->tally)
         return tic_gemm(pass->ctx, args, pass->err);
+    if (pass->tally->listing)
+        tic_list_gemm(pass, args);
     pass->tally->macs += (uint64_t)args->m * (uint64_t)args->n * (uint64_t)args->k;
     if (pass->ctx)
         tally_scratch(pass, tic_gemm_scratch(pass->ctx, args));
@@ -27,6 +29,8 @@ tic_status tic_call_attention(const tic_pass *pass, const tic_attention_args *ar
     if (!pass->tally)
         return backward ? tic_attention_backward(pass->ctx, args, pass->err)
                         : tic_attention(pass->ctx, args, pass->err);
+    if (pass->tally->listing)
+        tic_list_attention(pass, args, pooled, backward);
     const int64_t tokens = pass->tower->tokens;
     uint64_t pairs = 0;
     for (int64_t s = 0; s < args->sequences; s++) {
@@ -45,6 +49,8 @@ tic_status tic_call_norm(const tic_pass *pass, const tic_layernorm_args *args, b
     if (!pass->tally)
         return backward ? tic_layernorm_backward(pass->ctx, args, pass->err)
                         : tic_layernorm(pass->ctx, args, pass->err);
+    if (pass->tally->listing)
+        tic_list_norm(pass, args, backward);
     if (pass->ctx)
         tally_scratch(pass, tic_layernorm_scratch(pass->ctx, args->rows, args->d));
     return TIC_OK;

@@ -45,15 +45,29 @@ uint64_t tic_logical_text(const tic_config *config, int64_t n, const int32_t *of
 /* The contrastive loss over a batch of b with its gradients (tic_contrastive_macs). */
 uint64_t tic_logical_loss(const tic_config *config, int64_t b);
 
-/* ---- the model ----------------------------------------------------------------------------- */
+/* ---- what a step asks of the kernels -------------------------------------------------------- */
 
-typedef struct tic_model tic_model;
 typedef struct tic_model_options {
     int64_t batch;       /* pairs of a step; the largest n of any call */
     int64_t micro_batch; /* pairs the towers hold activations for; 0: batch */
     tic_dtype precision;
     bool train; /* false: no gradients, moments or stored activations */
 } tic_model_options;
+
+typedef struct tic_problems {
+    tic_problem *list; /* names: "vision qkv", "text pooled up dW" */
+    size_t count, capacity;
+} tic_problems;
+/* Every distinct gemm, attention and layernorm of a training step on captions of `tokens` tokens
+ * each, in the order of the first call, and the loss; without train those of an evaluation.
+ * Nothing is booked. On success *out is the caller's (tic_problems_free). */
+tic_status tic_model_problems(tic_problems *out, const tic_config *config,
+                              const tic_model_options *options, int tokens, tic_error *err);
+void tic_problems_free(tic_problems *problems);
+
+/* ---- the model ----------------------------------------------------------------------------- */
+
+typedef struct tic_model tic_model;
 
 typedef struct tic_tensor {
     char name[80]; /* OpenCLIP's, e.g. "visual.transformer.resblocks.0.attn.in_proj_weight" */

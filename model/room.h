@@ -108,10 +108,18 @@ void tic_tower_vision(tic_tower *tower, const tic_config *config, const tic_layo
 void tic_tower_text(tic_tower *tower, const tic_config *config, const tic_layout *layout,
                     tic_dtype type);
 
+/* Where a measuring pass writes down its calls (problems.c). */
+typedef struct tic_listing {
+    tic_problems *out;
+    int tokens;       /* of every caption */
+    tic_error failed; /* the first failure */
+} tic_listing;
+
 /* What a run of calls would need: filled instead of calling the kernels. */
 typedef struct tic_tally {
-    uint64_t macs;  /* logical */
-    size_t scratch; /* bytes, the largest of any call; 0 when there is no context to ask */
+    uint64_t macs;        /* logical */
+    size_t scratch;       /* bytes, the largest of any call; 0 when there is no context to ask */
+    tic_listing *listing; /* NULL: not asked for */
 } tic_tally;
 
 /* One passage of n sequences through a tower, forward and then backward. The same code is run to
@@ -170,6 +178,11 @@ tic_status tic_call_norm(const tic_pass *pass, const tic_layernorm_args *args, b
 tic_status tic_call_embedding(const tic_pass *pass, const tic_embedding_args *args, bool backward);
 tic_status tic_call_patchify(const tic_pass *pass, const tic_patchify_args *args);
 tic_status tic_call_l2norm(const tic_pass *pass, const tic_l2norm_args *args, bool backward);
+/* Adds the call to pass->tally->listing (problems.c). */
+void tic_list_gemm(const tic_pass *pass, const tic_gemm_args *args);
+void tic_list_attention(const tic_pass *pass, const tic_attention_args *args, bool pooled,
+                        bool backward);
+void tic_list_norm(const tic_pass *pass, const tic_layernorm_args *args, bool backward);
 /* Query-key pairs of one sequence and head. */
 uint64_t tic_attention_pairs(int64_t q, int64_t kv, bool causal);
 

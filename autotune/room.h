@@ -1,0 +1,85 @@
+/* Inside autotune/ only: operands, candidates, the search. */
+#ifndef TIC_AUTOTUNE_ROOM_H
+#define TIC_AUTOTUNE_ROOM_H
+
+#include "autotune/autotune.h"
+
+/* ---- operands of one problem (operands.c) --------------------------------------------------- */
+
+/* Everything one call needs, filled with small multiples of 1/16: sums of their products are exact
+ * in f32 in whatever order they are taken, so that candidates agree in every bit before the
+ * epilogue, and a single dropped product shows. */
+typedef struct tic_operands tic_operands;
+/* TIC_EUSAGE for an operation that is not tuned. On success *out is the caller's
+ * (tic_operands_free). */
+tic_status tic_operands_new(tic_operands **out, const tic_problem *problem, tic_dtype precision,
+                            tic_error *err);
+void tic_operands_free(tic_operands *operands); /* NULL is allowed */
+/* The operation's own struct, as tic_variant_declines wants it. */
+const void *tic_operands_args(const tic_operands *operands);
+/* Computes what the operation reads of another one's results (attention's backward: o and lse). */
+tic_status tic_operands_prepare(tic_operands *operands, tic_ctx *ctx, tic_error *err);
+tic_status tic_operands_run(tic_operands *operands, tic_ctx *ctx, tic_error *err);
+/* Outputs that a call adds to become zero, so that every call from here gives the same. */
+void tic_operands_reset(tic_operands *operands);
+/* Takes the outputs of the call before as what is right, once the reference agrees: on all of them
+ * where it is quick enough, else on a sample. TIC_EVERIFY when it does not. */
+tic_status tic_operands_expect(tic_operands *operands, tic_ctx *ctx, tic_error *err);
+/* Whether the outputs of the call before are what is right, every element of them; *worst is the
+ * largest difference. */
+bool tic_operands_agree(const tic_operands *operands, double *worst);
+
+/* ---- candidates (candidates.c) --------------------------------------------------------------- */
+
+/* The caches that blocks must fit, and what the units reach. */
+typedef struct tic_machine {
+    size_t l1d, l2, l3;
+    unsigned isa;
+    int threads;
+    double peak[TIC_PEAK_COUNT];     /* GMAC/s, all threads; 0: there is no such unit */
+    double peak_avx2, peak_portable; /* the same of narrower FMAs */
+    double bandwidth;                /* GB/s of a triad out of L2 */
+} tic_machine;
+tic_status tic_machine_measure(tic_machine *out, const tic_ctx *ctx, tic_error *err);
+/* GMAC/s that variant i cannot exceed: its widest unit's. */
+double tic_machine_limit(const tic_machine *machine, tic_variant_info variant, tic_dtype precision);
+
+enum { TIC_CANDIDATES = 50 }; /* most that are measured of one problem */
+/* What candidates are made for. `seconds` is what the default needs: a variant whose unit could not
+ * be faster is left out. */
+typedef struct tic_search_space {
+    const tic_ctx *ctx; /* its plan decides the default */
+    const tic_machine *machine;
+    const tic_problem *problem;
+    tic_dtype precision;
+    const char *shape; /* of the plan's key */
+    const void *args;
+    double seconds;
+    int limit; /* most that are left to be measured, the default included */
+} tic_search_space;
+/* All rows of the registry that take the problem, times values of their knobs; candidate 0 is the
+ * default. Those whose fate is not TIC_MEASURED say why. *list is the caller's (tic_free). */
+tic_status tic_candidates_make(tic_candidate **list, int *count, const tic_search_space *space,
+                               tic_error *err);
+
+/* ---- the search (search.c) ------------------------------------------------------------------- */
+
+typedef struct tic_measurer {
+    /* Seconds of one run of candidate i; INFINITY: it is out. */
+    tic_status (*sample)(void *user, int candidate, double *seconds, tic_error *err);
+    /* Told before every round: candidates left, and why the last was dropped. May be NULL. */
+    void (*round)(void *user, int left);
+    void *user;
+} tic_measurer;
+
+typedef struct tic_search_result {
+    int winner;       /* 0: the default stays */
+    double gain;      /* median over pairs of default's time / winner's, less 1; 0 without winner */
+    int pairs, ahead; /* pairs of the last comparison, and those in which the challenger led */
+} tic_search_result;
+/* Successive halving over the candidates whose fate is TIC_MEASURED, then pairs of the best against
+ * the default. Fills best, samples, fate and why. */
+tic_status tic_search(const tic_measurer *measurer, tic_candidate *list, int count,
+                      tic_search_result *out, tic_error *err);
+
+#endif
