@@ -33,8 +33,10 @@ double tic_triad_rate(float *memory, size_t bytes, int threads, double seconds);
 
 /* ---- fingerprint, calibration, plan files --------------------------------------------------- */
 
-enum { TIC_FINGERPRINT_TEXT = 160 };
-/* One line that keys a plan: "AuthenticAMD/25/17/1 avx512_bf16 l1d32768 l2... threads2 build..." */
+enum { TIC_FINGERPRINT_TEXT = 192 };
+/* One line that keys a plan: family, model and stepping, instruction sets, caches, threads, a hash
+ * of the kernels' sources and the compiler: "AuthenticAMD/25/17/1 isa=avx512_bf16/7 l1d=32768 ...
+ * threads=2 kernels=0a1b2c3d4e5f cc=12.2gcc". */
 void tic_fingerprint(const tic_ctx *ctx, char text[TIC_FINGERPRINT_TEXT]);
 
 /* GMAC/s that this context reaches with gemm on a problem that stays in the last-level cache:
@@ -54,6 +56,25 @@ tic_status tic_plan_save(const tic_plan *plan, const char *fingerprint, const ch
  * is another fingerprint unless `fingerprint` is NULL (a run resumes with its own plan wherever
  * its variants exist). On success *out is the caller's (tic_plan_free). */
 tic_status tic_plan_load(tic_plan **out, const char *path, const char *fingerprint, tic_error *err);
+
+/* ---- which plan ----------------------------------------------------------------------------- */
+
+/* FOLDER/plan-VENDOR-FAMILY-MODEL-STEPPING-THREADSt.txt: where this machine's plan is kept. A new
+ * build finds the old one's there, and refuses it with the reason. */
+tic_status tic_plan_path(char *out, size_t size, const char *folder, const tic_ctx *ctx,
+                         tic_error *err);
+typedef struct tic_plan_source {   /* what a plan was put together from */
+    int tuned;                     /* lines of this machine's own plan */
+    char shipped[32], origin[192]; /* the shipped plan beneath them, and where it was measured */
+    char refused[TIC_ERROR_TEXT];  /* why the plan at `path` was not taken; "": it was, or is not
+                                      there */
+} tic_plan_source;
+/* The plan to begin with: what is shipped for the CPU's family, else for its instruction sets, else
+ * for any machine, and over it the lines of the plan at `path` (NULL or missing: none), which is
+ * taken whole or not at all. A bad plan is no error: source->refused says why a safe kernel runs.
+ * options: threads and isa_limit of the context it is for. On success *out is the caller's. */
+tic_status tic_plan_choose(tic_plan **out, const char *path, const tic_ctx_options *options,
+                           tic_plan_source *source, tic_error *err);
 
 /* ---- tuning --------------------------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
  *   <plan line> ...
  *   sha256 <hash of every byte before this line>
  */
-#include "autotune/autotune.h"
+#include "autotune/room.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -80,13 +80,14 @@ static tic_status check_frame(const char *path, char *bytes, size_t size, char *
 
 static tic_status read_lines(const char *path, char *body, const char *fingerprint, tic_plan *plan,
                              tic_error *err) {
-    char *machine = next_line(&body);
+    char *machine = next_line(&body), difference[TIC_FINGERPRINT_TEXT];
     if (machine == NULL || strncmp(machine, machine_word, strlen(machine_word)) != 0)
         return tic_fail(err, TIC_EINPUT, "%s:2: expected `machine <fingerprint>`", path);
     machine += strlen(machine_word);
-    if (fingerprint != NULL && strcmp(machine, fingerprint) != 0)
-        return tic_fail(err, TIC_EINPUT, "%s:2: made for another machine or build: %s, here %s",
-                        path, machine, fingerprint);
+    const char *whose =
+        fingerprint == NULL ? NULL : tic_fingerprint_differs(machine, fingerprint, difference);
+    if (whose != NULL)
+        return tic_fail(err, TIC_EINPUT, "%s:2: %s: %s", path, whose, difference);
     int number = 3;
     for (char *line; (line = next_line(&body)) != NULL; number++) {
         if (tic_plan_add(plan, line, err) != TIC_OK)

@@ -82,4 +82,25 @@ typedef struct tic_search_result {
 tic_status tic_search(const tic_measurer *measurer, tic_candidate *list, int count,
                       tic_search_result *out, tic_error *err);
 
+/* ---- shipped plans (autotune/defaults/, choose.c) -------------------------------------------- */
+
+enum { TIC_SHIPPED_MODELS = 8 };
+typedef struct tic_shipped {
+    const char *name, *origin;
+    const char *vendor; /* "": any CPU */
+    int family;         /* -1: any */
+    struct {
+        int first, last;
+    } models[TIC_SHIPPED_MODELS]; /* ends with last 0 */
+    unsigned isa;                 /* mask that it needs */
+    const char *const *lines;     /* of a plan; NULL after the last */
+} tic_shipped;
+extern const tic_shipped tic_shipped_plans[]; /* families, then instruction sets, then any */
+extern const int tic_shipped_count;
+bool tic_shipped_fits(const tic_shipped *shipped, const tic_cpu *cpu, unsigned isa);
+
+/* NULL when they are equal, else in words whose plan it is; `text` tells the first difference. */
+const char *tic_fingerprint_differs(const char *theirs, const char *ours,
+                                    char text[TIC_FINGERPRINT_TEXT]);
+
 #endif
