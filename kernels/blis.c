@@ -72,19 +72,15 @@ const void *tic_gemm_blis_products(int i) {
 const tic_gemm_micro tic_gemm_blis_haswell = {
     .tile_m = 6,
     .tile_n = 16,
-    .k_unit = 1,
     .update = 6 * 16,
-    .panel = TIC_F32,
-    .vec = &tic_gemm_vec_avx2,
+    .format = TIC_GEMM_FORMAT(TIC_PANEL_F32, 16, 1, avx2),
     .tile = haswell_tile,
 };
 
 const tic_gemm_micro tic_gemm_blis_skx = {
     .tile_m = 12,
     .tile_n = 32,
-    .k_unit = 1,
     .update = 12 * 32,
-    .panel = TIC_F32,
-    .vec = &tic_gemm_vec_avx512,
+    .format = TIC_GEMM_FORMAT(TIC_PANEL_F32, 32, 1, avx512),
     .tile = skx_tile,
 };

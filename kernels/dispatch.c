@@ -39,7 +39,7 @@ bool tic_variant_tile(int i, int *rows, int *columns, size_t *element) {
         return false;
     *rows = micro->tile_m;
     *columns = micro->tile_n;
-    *element = tic_dtype_size(micro->panel);
+    *element = (size_t)(4 / tic_panel_step(micro->format.panel));
     return true;
 }
 
@@ -113,17 +113,44 @@ static void take_defaults(tic_choice *choice, const tic_variant *variant) {
         choice->knobs[i] = variant->knobs[i].value;
 }
 
+/* The packing that a call brings along; NULL: none. */
+static const tic_gemm_format *brought(tic_op op, const void *args) {
+    const tic_gemm_args *gemm = args;
+    return op == TIC_OP_GEMM && gemm->packed_b != NULL ? gemm->packed_b->format : NULL;
+}
+
+static bool reads(const tic_variant *variant, const tic_gemm_format *packing) {
+    return packing == NULL ||
+           (variant->packs != NULL && tic_gemm_same_format(variant->packs, packing));
+}
+
 /* The plan's line for this shape, or its `any` line, when that variant takes the problem. */
 static bool take_planned(const tic_ctx *ctx, tic_op op, tic_dtype precision, const char *shape,
-                         const void *args, tic_choice *choice) {
+                         const void *args, const tic_gemm_format *packing, tic_choice *choice) {
     const char *shapes[2] = {shape, "any"};
     for (int i = 0; i < 2; i++) {
         char key[TIC_KEY_TEXT];
         snprintf(key, sizeof key, "%s/%s/%s", tic_op_name(op), tic_dtype_name(precision),
                  shapes[i]);
-        if (tic_plan_find(ctx->plan, key, choice) &&
+        if (tic_plan_find(ctx->plan, key, choice) && reads(choice->variant, packing) &&
             declines(ctx, choice->variant, precision, args) == NULL)
             return true;
+    }
+    return false;
+}
+
+/* Among the variants that read `packing`. */
+static bool take(const tic_ctx *ctx, tic_op op, tic_dtype precision, const char *shape,
+                 const void *args, const tic_gemm_format *packing, tic_choice *choice) {
+    if (ctx->plan != NULL && take_planned(ctx, op, precision, shape, args, packing, choice))
+        return true;
+    for (int i = 0; i < tic_registry_size; i++) {
+        const tic_variant *row = &tic_registry[i];
+        if (row->info.op == op && reads(row, packing) &&
+            declines(ctx, row, precision, args) == NULL) {
+            take_defaults(choice, row);
+            return true;
+        }
     }
     return false;
 }
@@ -140,15 +167,11 @@ tic_status tic_choose(const tic_ctx *ctx, tic_op op, tic_dtype precision, const 
         take_defaults(choice, forced);
         return TIC_OK;
     }
-    if (ctx->plan != NULL && take_planned(ctx, op, precision, shape, args, choice))
+    const tic_gemm_format *packing = brought(op, args);
+    if (packing != NULL && take(ctx, op, precision, shape, args, packing, choice))
         return TIC_OK;
-    for (int i = 0; i < tic_registry_size; i++) {
-        const tic_variant *row = &tic_registry[i];
-        if (row->info.op == op && declines(ctx, row, precision, args) == NULL) {
-            take_defaults(choice, row);
-            return TIC_OK;
-        }
-    }
+    if (take(ctx, op, precision, shape, args, NULL, choice))
+        return TIC_OK;
     return tic_fail(err, TIC_EINTERNAL, "%s: no variant takes %s/%s", tic_op_name(op),
                     tic_dtype_name(precision), shape);
 }

@@ -87,7 +87,10 @@ tic_demand tic_demand_of(tic_op op, const void *args);
 /* Which variant, with which knobs, computes which problem. Text, one line a problem:
  *   <problem key> <variant> [<knob>=<integer>]...
  * A key is `<op>/<precision>/<shape>`, as tic_problem_key writes it; `<op>/<precision>/any` stands
- * for every shape that has no line of its own. Plan files (fingerprint, checksum, fallback) are
+ * for every shape that has no line of its own. A gemm's shape is a class: the sizes of the weight
+ * exactly, the rows of the batch (m; k for TIC_TN) by the power of two they reach, so that
+ * "nt,m512+,n768,k3072,bias" speaks of 512 to 1023 rows: captions are packed, and every step of a
+ * text tower has another number. Plan files (fingerprint, checksum, fallback) are
  * autotune/'s; the runner copies one into a run's folder. */
 typedef struct tic_plan tic_plan;
 /* An empty plan: every problem takes the registry's default for the CPU. */
@@ -203,6 +206,7 @@ typedef enum tic_act { TIC_ACT_NONE, TIC_ACT_GELU, TIC_ACT_QUICK_GELU } tic_act;
  *   C  = s, or C += s when accumulate (C must then be f32)
  * colsum (only TIC_TN): colsum[i] = sum over p of A[p,i], or += when accumulate: with
  * A = dY this is the bias gradient beside dW = dYᵀ·X. C may be the same memory as residual. */
+typedef struct tic_packed tic_packed;
 typedef struct tic_gemm_args {
     tic_trans trans;
     tic_dtype precision;
@@ -214,10 +218,40 @@ typedef struct tic_gemm_args {
     const float *residual; /* [m,n], ld_residual */
     int64_t ld_residual;
     bool accumulate;
-    float *colsum; /* [m] */
+    float *colsum;              /* [m] */
+    const tic_packed *packed_b; /* B as it was packed before (below), or NULL; b is set all the same
+                                   and holds the same numbers */
 } tic_gemm_args;
 tic_status tic_gemm(tic_ctx *ctx, const tic_gemm_args *args, tic_error *err);
 size_t tic_gemm_scratch(const tic_ctx *ctx, const tic_gemm_args *args); /* pointers are not read */
+
+/* Weights packed once an optimizer step instead of in every call. A packing depends on B alone (its
+ * sizes, TIC_NT or not, precision) and on the panels that the micro-kernel reads, never on m: calls
+ * of any m share it. A call with packed_b runs the plan's variant when that reads such panels, else
+ * the registry's first that does; a forced variant of other panels packs b as without packed_b.
+ * The bits of C are those of the same variant without packed_b.
+ *
+ *   tic_packed p = tic_gemm_packing(ctx, &args);   what the plan's variant for args would pack
+ *   p.data = memory of p.bytes, a multiple of 64 bytes from 0; the caller's
+ *   tic_gemm_pack(&p, b);                          once: all rows, and the padding
+ *   tic_gemm_pack_rows(&p, b, first, rows);        after these rows of B, as it stands in memory
+ *                                                  ([n,k] for TIC_NT, else [k,n]), have changed
+ *
+ * The optimizer calls the last for both packings of a weight W [out,in], TIC_NT for the forward
+ * pass and TIC_NN for the gradient of its input, while the rows it has updated are in its cache.
+ * Threads may pack disjoint rows of one packing at the same time when `first` is a multiple of
+ * rows_unit (and `rows` too, or ends with the matrix). */
+struct tic_packed {
+    const struct tic_gemm_format *format; /* of the panels; NULL: the variant packs nothing */
+    tic_trans trans;
+    tic_dtype precision;
+    int64_t n, k, rows_unit;
+    size_t bytes; /* 0: the variant packs nothing, leave packed_b NULL */
+    void *data;
+};
+tic_packed tic_gemm_packing(const tic_ctx *ctx, const tic_gemm_args *args); /* data NULL */
+void tic_gemm_pack(const tic_packed *packed, tic_mat b);
+void tic_gemm_pack_rows(const tic_packed *packed, tic_mat b, int64_t first, int64_t rows);
 
 /* ---- problems: the shapes that matter, one table for tests, tuner, auditor and benchmarks ---- */
 
@@ -238,8 +272,8 @@ typedef struct tic_problem {
 int tic_problem_count(void);
 const tic_problem *tic_problem_get(int i);
 enum { TIC_PROBLEM_KEY = 200 }; /* bytes, with the NUL */
-/* The key of a plan's line: with its shape for gemm, whose variants have knobs; `any` for every
- * other operation, which a plan decides once for all shapes. */
+/* The key of a plan's line: with its class of shapes for gemm, whose variants have knobs; `any` for
+ * every other operation, which a plan decides once for all shapes. */
 void tic_problem_key(const tic_problem *problem, tic_dtype precision, char key[TIC_PROBLEM_KEY]);
 
 /* ---- attention ----------------------------------------------------------------------------- */

@@ -10,6 +10,8 @@ enum { BOTH = 1 << TIC_F32 | 1 << TIC_BF16 };
 #define GEMM_KNOBS(kc, mc, nc)                                                                     \
     .knobs = {{"kc", kc, 16, 4096}, {"mc", mc, 12, 4096}, {"nc", nc, 64, 65536}}
 
+#define GEMM_MICRO(table) .micro = &table, .packs = &table.format
+
 /* The four rows of an operation whose driver calls one table of micro-loops a tier, and the two of
  * one whose driver needs none. KNOBS: what ends the rows of the driver. */
 #define TIERED_ROW(op, isa_mask, tier, precision_mask, driver, micro_table, ...)                   \
@@ -69,7 +71,7 @@ const tic_variant tic_registry[] = {
                  "BLIS's AVX-512 micro-kernel of Skylake"},
         .unavailable = tic_gemm_blis_unavailable,
         .run = tic_gemm_blocked,
-        .micro = &tic_gemm_blis_skx,
+        GEMM_MICRO(tic_gemm_blis_skx),
         GEMM_KNOBS(768, 96, 4096),
     },
     {
@@ -77,26 +79,26 @@ const tic_variant tic_registry[] = {
                  "BLIS's AVX2 micro-kernel of Haswell, its Zen one too"},
         .unavailable = tic_gemm_blis_unavailable,
         .run = tic_gemm_blocked,
-        .micro = &tic_gemm_blis_haswell,
+        GEMM_MICRO(tic_gemm_blis_haswell),
         GEMM_KNOBS(384, 144, 4096),
     },
     {
         .info = {"vector-avx512-6x32", TIC_OP_GEMM, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH,
                  "compiled vectors of 16"},
         .run = tic_gemm_blocked,
-        .micro = &tic_gemm_micro_avx512,
+        GEMM_MICRO(tic_gemm_micro_avx512),
         GEMM_KNOBS(384, 144, 4096),
     },
     {
         .info = {"vector-avx2-6x16", TIC_OP_GEMM, TIC_ISA_AVX2, BOTH, "compiled vectors of 8"},
         .run = tic_gemm_blocked,
-        .micro = &tic_gemm_micro_avx2,
+        GEMM_MICRO(tic_gemm_micro_avx2),
         GEMM_KNOBS(384, 144, 4096),
     },
     {
         .info = {"portable", TIC_OP_GEMM, TIC_ISA_PORTABLE, BOTH, "compiled vectors of 4"},
         .run = tic_gemm_blocked,
-        .micro = &tic_gemm_micro_portable,
+        GEMM_MICRO(tic_gemm_micro_portable),
         GEMM_KNOBS(384, 144, 4096),
     },
     {

@@ -51,6 +51,8 @@ struct tic_variant {
     tic_status (*run)(tic_ctx *ctx, const tic_variant *variant, const int *knobs, const void *args,
                       tic_error *err);
     const void *micro; /* the table of micro-kernels that the driver calls; its type is the op's */
+    /* gemm: the packing of B that it reads (kernels/drive/gemm.h), or NULL */
+    const struct tic_gemm_format *packs;
     tic_knob knobs[TIC_MAX_KNOBS];
 };
 extern const tic_variant tic_registry[];
@@ -97,7 +99,8 @@ void tic_papi_forget(const tic_ctx *ctx); /* ends its export, if it has one */
 /* ---- dispatch and scratch -------------------------------------------------------------------- */
 
 /* Picks a variant: forced, else the plan's for `<op>/<precision>/<shape>`, else the plan's `any`,
- * else the registry's default. `shape` is like "nt,m1600,n768,k3072,bias,gelu". */
+ * else the registry's default. `shape` is like "nt,m1024+,n768,k3072,bias,gelu". A gemm whose B is
+ * packed takes, of each of these, only variants that read such panels, unless there is none. */
 tic_status tic_choose(const tic_ctx *ctx, tic_op op, tic_dtype precision, const char *shape,
                       const void *args, tic_choice *choice, tic_error *err);
 /* Picks one and runs it. */

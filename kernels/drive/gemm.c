@@ -5,12 +5,22 @@
 
 /* ---- the key of a problem ------------------------------------------------------------------- */
 
+/* Rows of a batch vary from step to step: one class holds those up to twice its least. */
+static void write_class(char text[24], char name, int64_t rows, bool exact) {
+    int64_t least = rows > 0 ? 1 : 0;
+    while (!exact && least > 0 && 2 * least <= rows)
+        least *= 2;
+    snprintf(text, 24, exact ? "%c%lld" : "%c%lld+", name, (long long)(exact ? rows : least));
+}
+
 void tic_gemm_shape(const tic_gemm_args *args, char shape[TIC_SHAPE_TEXT]) {
     static const char *const trans[] = {"nn", "nt", "tn"};
     static const char *const acts[] = {"", ",gelu", ",quick_gelu"};
-    snprintf(shape, TIC_SHAPE_TEXT, "%s,m%lld,n%lld,k%lld%s%s%s%s%s%s%s%s", trans[args->trans],
-             (long long)args->m, (long long)args->n, (long long)args->k,
-             args->bias != NULL ? ",bias" : "", acts[args->act],
+    char m[24], k[24];
+    write_class(m, 'm', args->m, args->trans == TIC_TN);
+    write_class(k, 'k', args->k, args->trans != TIC_TN);
+    snprintf(shape, TIC_SHAPE_TEXT, "%s,%s,n%lld,%s%s%s%s%s%s%s%s%s", trans[args->trans], m,
+             (long long)args->n, k, args->bias != NULL ? ",bias" : "", acts[args->act],
              args->pre.data != NULL ? ",pre" : "", args->grad_pre.data != NULL ? ",grad" : "",
              args->residual != NULL ? ",residual" : "", args->accumulate ? ",accumulate" : "",
              args->colsum != NULL ? ",colsum" : "", args->c.type == TIC_BF16 ? ",out16" : "");
@@ -56,6 +66,21 @@ static tic_status check_epilogue(const tic_gemm_args *args, tic_error *err) {
     return TIC_OK;
 }
 
+static tic_status check_packed(const tic_gemm_args *args, tic_error *err) {
+    const tic_packed *packed = args->packed_b;
+    if (packed == NULL)
+        return TIC_OK;
+    if (packed->format == NULL || packed->data == NULL || (uintptr_t)packed->data % 64 != 0)
+        return tic_fail(err, TIC_EUSAGE,
+                        "gemm: packed_b holds nothing, or not from a multiple of "
+                        "64 bytes on");
+    if (packed->n != args->n || packed->k != args->k || packed->precision != args->precision ||
+        (packed->trans == TIC_NT) != (args->trans == TIC_NT))
+        return tic_fail(err, TIC_EUSAGE, "gemm: packed_b was packed for another B: n %lld, k %lld",
+                        (long long)packed->n, (long long)packed->k);
+    return TIC_OK;
+}
+
 static tic_status check(const tic_gemm_args *args, tic_error *err) {
     const int64_t most = INT32_MAX;
     if (args->trans != TIC_NN && args->trans != TIC_NT && args->trans != TIC_TN)
@@ -72,6 +97,7 @@ static tic_status check(const tic_gemm_args *args, tic_error *err) {
     TIC_TRY(check_matrix("b", args->b, b_across ? args->n : args->k, b_across ? args->k : args->n,
                          err));
     TIC_TRY(check_matrix("c", args->c, args->m, args->n, err));
+    TIC_TRY(check_packed(args, err));
     return check_epilogue(args, err);
 }
 

@@ -38,7 +38,8 @@ typedef struct shape { /* everything about the call that the threads share */
     int64_t columns;                    /* packed at a time: nc, in whole panels */
     int64_t band;                       /* rows of A packed at a time: mc, in whole panels */
     int64_t strip;                      /* in whole panels */
-    size_t a_panel, b_panel;            /* bytes from panel to panel, whole lines */
+    const tic_packed *packed;           /* B, when it comes packed */
+    size_t a_panel, b_panel;            /* bytes from panel to panel; A's are whole lines */
     size_t a_bytes, b_bytes, own_bytes; /* A's block; B's; A's and the gathered tiles of a thread */
     unsigned char *b, *own;
 } shape;
@@ -65,23 +66,29 @@ static bool is_direct(const tic_gemm_args *args) {
            args->residual == NULL;
 }
 
+/* Bytes of k values of p, padded, in a panel of that width. */
+static size_t steps_bytes(const tic_gemm_micro *micro, int64_t k, int width) {
+    const tic_gemm_format *format = &micro->format;
+    return (size_t)(round_up(k, format->k_unit) / tic_panel_step(format->panel) * width) * 4;
+}
+
 static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_gemm_args *args) {
     const tic_gemm_micro *micro = variant->micro;
     int64_t kc = knobs[0], mc = knobs[1], nc = knobs[2];
     shape s = {.args = args, .micro = micro, .direct = is_direct(args)};
-    s.block = round_up(ceil_div(args->k, most(1, ceil_div(args->k, kc))), micro->k_unit);
+    s.block = round_up(ceil_div(args->k, most(1, ceil_div(args->k, kc))), micro->format.k_unit);
     s.blocks = args->k > 0 ? ceil_div(args->k, s.block) : 1;
     s.span = s.direct ? least(s.blocks, ceil_div(SPAN, most(1, s.block))) : s.blocks;
     s.columns = round_up(least(nc, args->n), micro->tile_n);
     s.band = round_up(least(mc, args->m), micro->tile_m);
     s.strip = least(round_up(STRIP, micro->tile_n), s.columns);
-    size_t element = tic_dtype_size(micro->panel);
-    s.a_panel = tic_align_up((size_t)(micro->tile_m * s.block) * element);
-    s.b_panel = tic_align_up((size_t)(micro->tile_n * s.block) * element);
+    s.a_panel = tic_align_up(steps_bytes(micro, s.block, micro->tile_m));
     size_t a_panels = (size_t)(s.band / micro->tile_m * s.span);
-    size_t b_panels = (size_t)(s.columns / micro->tile_n * s.span);
     s.a_bytes = tic_align_up(a_panels * s.a_panel + TIC_GEMM_SLACK);
-    s.b_bytes = tic_align_up(b_panels * s.b_panel + TIC_GEMM_SLACK);
+    s.packed = tic_gemm_packed_for(args, &micro->format);
+    s.b_panel = steps_bytes(micro, s.packed != NULL ? args->k : s.block * s.span, micro->tile_n);
+    if (s.packed == NULL)
+        s.b_bytes = tic_align_up((size_t)(s.columns / micro->tile_n) * s.b_panel + TIC_GEMM_SLACK);
     s.own_bytes = s.a_bytes + tic_align_up((size_t)(s.band * s.strip) * sizeof(float));
     return s;
 }
@@ -116,6 +123,7 @@ static tic_gemm_panel panel_of(const shape *s, tic_mat mat, bool across, int64_t
     int64_t p = block * s->block;
     int64_t offset = across ? first * mat.ld + p : p * mat.ld + first;
     return (tic_gemm_panel){
+        .kind = s->micro->format.panel,
         .from = (const unsigned char *)mat.data + (size_t)offset * tic_dtype_size(mat.type),
         .type = mat.type,
         .across = across,
@@ -123,23 +131,38 @@ static tic_gemm_panel panel_of(const shape *s, tic_mat mat, bool across, int64_t
         .k = block_length(s, block),
         .width = width,
         .valid = (int)least(width, rows - first),
+        .stride = width,
         .round = s->args->precision == TIC_BF16 && mat.type == TIC_F32,
         .to = to,
     };
 }
 
-/* Panel j of the piece's columns, block i of its span, at b + (i * panels + j) * b_panel. */
+/* Panel j of the piece's columns, over the whole span, at b + j * b_panel. */
 static void pack_b(const shape *s, const gemm_piece *piece) {
     const tic_gemm_args *args = s->args;
     int64_t panels = ceil_div(piece->columns, s->micro->tile_n);
 #pragma omp for schedule(static)
     for (int64_t x = 0; x < panels * piece->blocks; x++) {
-        int64_t first = piece->column + x % panels * s->micro->tile_n;
+        int64_t j = x / piece->blocks, i = x % piece->blocks;
+        int64_t first = piece->column + j * s->micro->tile_n;
+        unsigned char *to = s->b + (size_t)j * s->b_panel;
         tic_gemm_panel panel =
             panel_of(s, args->b, args->trans == TIC_NT, first, args->n, s->micro->tile_n,
-                     piece->block + x / panels, s->b + (size_t)x * s->b_panel);
-        s->micro->vec->pack(&panel);
+                     piece->block + i, to + steps_bytes(s->micro, i * s->block, s->micro->tile_n));
+        s->micro->format.vec->pack(&panel);
     }
+}
+
+/* Block i of the span, panel j of the piece. */
+static const unsigned char *b_block(const shape *s, const gemm_piece *piece, int64_t i, int64_t j) {
+    const tic_gemm_micro *micro = s->micro;
+    const unsigned char *b = s->b;
+    if (s->packed != NULL) {
+        b = s->packed->data;
+        i += piece->block;
+        j += piece->column / micro->tile_n;
+    }
+    return b + (size_t)j * s->b_panel + steps_bytes(micro, i * s->block, micro->tile_n);
 }
 
 /* Tile i of the item, block j of the span, at a + (j * tiles + i) * a_panel. The item at the left
@@ -154,7 +177,7 @@ static void pack_a(const shape *s, const gemm_piece *piece, const item *it, unsi
                 panel_of(s, args->a, args->trans != TIC_TN, first, args->m, s->micro->tile_m,
                          piece->block + j, to + (size_t)(j * it->tiles + i) * s->a_panel);
             panel.sums = sums ? args->colsum + first : NULL;
-            s->micro->vec->pack(&panel);
+            s->micro->format.vec->pack(&panel);
         }
     }
 }
@@ -191,8 +214,8 @@ static bool do_tile(const shape *s, const gemm_piece *piece, const item *it, int
                     int64_t n, float *slot) {
     const tic_gemm_micro *micro = s->micro;
     const tic_gemm_args *args = s->args;
-    int64_t panels = ceil_div(piece->columns, micro->tile_n), column = it->panel + n;
-    int64_t length = round_up(block_length(s, piece->block + j), micro->k_unit);
+    int64_t column = it->panel + n;
+    int64_t length = round_up(block_length(s, piece->block + j), micro->format.k_unit);
     tic_gemm_tile tile = {.sums = slot,
                           .ld = micro->tile_n,
                           .i0 = (it->tile + i) * micro->tile_m,
@@ -200,7 +223,7 @@ static bool do_tile(const shape *s, const gemm_piece *piece, const item *it, int
     tile.rows = (int)least(micro->tile_m, args->m - tile.i0);
     tile.cols = (int)least(micro->tile_n, args->n - tile.j0);
     const unsigned char *a = it->a + (size_t)(j * it->tiles + i) * s->a_panel;
-    const unsigned char *b = s->b + (size_t)(j * panels + column) * s->b_panel;
+    const unsigned char *b = b_block(s, piece, j, column);
     bool later_span = piece->block > 0;
     if (s->direct && tile.rows == micro->tile_m && tile.cols == micro->tile_n && length > 0) {
         float *c = (float *)args->c.data + tile.i0 * args->c.ld + tile.j0;
@@ -215,7 +238,7 @@ static bool do_tile(const shape *s, const gemm_piece *piece, const item *it, int
     else
         memset(slot, 0, sizeof(float) * (size_t)(micro->tile_m * micro->tile_n));
     if (j == piece->blocks - 1)
-        micro->vec->finish(args, args->accumulate || later_span, &tile);
+        micro->format.vec->finish(args, args->accumulate || later_span, &tile);
     return length > 0 && j > 0;
 }
 
@@ -231,7 +254,7 @@ static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item 
     for (int64_t first = 0; first < it->panels; first += strip) {
         int64_t last = least(first + strip, it->panels);
         for (int64_t j = 0; j < piece->blocks; j++) {
-            int64_t length = round_up(block_length(s, piece->block + j), micro->k_unit);
+            int64_t length = round_up(block_length(s, piece->block + j), micro->format.k_unit);
             for (int64_t n = first; n < last; n++) {
                 /* One block: the sums of a tile are needed only until it is finished. */
                 float *slots = it->gather;
@@ -265,7 +288,8 @@ static void share_out(const shape *s, int threads, gemm_piece *piece) {
 static void do_piece(tic_ctx *ctx, const shape *s, const gemm_piece *piece) {
     int64_t tiles = ceil_div(s->args->m, s->micro->tile_m);
     int64_t panels = ceil_div(piece->columns, s->micro->tile_n);
-    pack_b(s, piece);
+    if (s->packed == NULL)
+        pack_b(s, piece);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t x = 0; x < piece->bands * piece->stretches; x++) {
         int64_t band = x / piece->stretches, stretch = x % piece->stretches;

@@ -4,105 +4,161 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* ---- packing -------------------------------------------------------------------------------- */
+/* ---- packing: steps of 4 bytes ----------------------------------------------------------------
+ */
 
-/* The panel's rows lie next to each other in the source: whole vectors are copied for each p. The
- * sums of a column are added up over p in rising order. */
-ALWAYS_INLINE void pack_along(const tic_gemm_panel *panel, tic_dtype type) {
-    float *to = panel->to;
+/* One step of each lane: the bf16 in the upper halves of `first` (lower of the step) and `second`.
+ */
+ALWAYS_INLINE vu pair_up(vu first, vu second) {
+    return first >> 16 | (second & 0xffff0000);
+}
+
+/* n values (n <= LANES) as floats, whose upper halves are bf16 when they are to be rounded. */
+ALWAYS_INLINE vf load_values(const tic_gemm_panel *panel, tic_dtype type, bool round, int64_t at,
+                             int64_t n) {
+    vf v = n > 0 ? vf_load_as(panel->from, type, at, n) : vf_set(0);
+    return round ? vf_round_bf16(v) : v;
+}
+
+/* Rows r and r + d of a square of LANES x LANES trade blocks; after d = 1, 2, 4, ... it is
+ * transposed. */
+#define EXCHANGE(d, low, high)                                                                     \
+    for (int r = 0; r < VF_LANES; r++) {                                                           \
+        if (r & (d))                                                                               \
+            continue;                                                                              \
+        vu x = square[r], y = square[r + (d)];                                                     \
+        square[r] = SHUFFLE(x, y, low);                                                            \
+        square[r + (d)] = SHUFFLE(x, y, high);                                                     \
+    }
+#define LIST(...) __VA_ARGS__
+#define SHUFFLE(x, y, list) SHUFFLE_(x, y, LIST list)
+#define SHUFFLE_(...) __builtin_shufflevector(__VA_ARGS__)
+
+#if defined(__AVX512F__)
+#define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define TRANSPOSE(square)                                                                          \
+    EXCHANGE(1, (0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),                       \
+             (1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))                          \
+    EXCHANGE(2, (0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),                        \
+             (2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))                         \
+    EXCHANGE(4, (0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),                        \
+             (4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))                         \
+    EXCHANGE(8, (0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),                          \
+             (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+#elif defined(__AVX2__)
+#define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15
+#define TRANSPOSE(square)                                                                          \
+    EXCHANGE(1, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))                          \
+    EXCHANGE(2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))                          \
+    EXCHANGE(4, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
+#else
+#define EVEN_LANES 0, 2, 4, 6
+#define ODD_LANES 1, 3, 5, 7
+#define TRANSPOSE(square)                                                                          \
+    EXCHANGE(1, (0, 4, 2, 6), (1, 5, 3, 7))                                                        \
+    EXCHANGE(2, (0, 1, 4, 5), (2, 3, 6, 7))
+#endif
+
+ALWAYS_INLINE int64_t clip(int64_t n, int64_t most) {
+    return n < 0 ? 0 : n > most ? most : n;
+}
+
+/* LANES steps of one row, from the value `at` on of which n exist. */
+ALWAYS_INLINE vu load_steps(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type, bool round,
+                            int64_t at, int64_t n) {
+    if (kind == TIC_PANEL_F32)
+        return (vu)load_values(panel, type, round, at, clip(n, VF_LANES));
+    if (type == TIC_BF16 && n >= 2 * VF_LANES) {
+        vu whole;
+        memcpy(&whole, (const tic_bf16 *)panel->from + at, sizeof whole);
+        return whole;
+    }
+    vu low = (vu)load_values(panel, type, type == TIC_F32, at, clip(n, VF_LANES));
+    vu high =
+        (vu)load_values(panel, type, type == TIC_F32, at + VF_LANES, clip(n - VF_LANES, VF_LANES));
+    return pair_up(__builtin_shufflevector(low, high, EVEN_LANES),
+                   __builtin_shufflevector(low, high, ODD_LANES));
+}
+
+/* LANES rows of the source from column i on, LANES steps of them from step s on: `rows` and
+ * `values` exist, `wide` columns of `steps` steps are written. */
+ALWAYS_INLINE void pack_square(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
+                               bool round, int i, int64_t s, int64_t steps) {
+    const int64_t per = kind == TIC_PANEL_F32 ? 1 : 2;
+    const int64_t rows = clip(panel->valid - i, VF_LANES), wide = clip(panel->width - i, VF_LANES);
+    vu square[VF_LANES];
+    for (int r = 0; r < VF_LANES; r++)
+        square[r] = r < rows ? load_steps(panel, kind, type, round, (i + r) * panel->ld + s * per,
+                                          panel->k - s * per)
+                             : (vu){0};
+    TRANSPOSE(square)
+    float *to = (float *)panel->to + s * panel->stride + i;
+    for (int64_t x = 0; x < steps; x++)
+        vf_store_as(to, TIC_F32, x * panel->stride, (vf)square[x], wide);
+}
+
+/* The source's rows run along p: squares are transposed. */
+ALWAYS_INLINE void pack_across(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
+                               bool round) {
+    const int64_t per = kind == TIC_PANEL_F32 ? 1 : 2, steps = (panel->k + per - 1) / per;
     for (int i = 0; i < panel->width; i += VF_LANES) {
-        int out = panel->width - i < VF_LANES ? panel->width - i : VF_LANES;
-        int in = panel->valid - i < out ? panel->valid - i : out;
+        int64_t s = 0;
+        for (; s + VF_LANES <= steps; s += VF_LANES)
+            pack_square(panel, kind, type, round, i, s, VF_LANES);
+        if (s < steps)
+            pack_square(panel, kind, type, round, i, s, steps - s);
+    }
+}
+
+/* The panel's columns lie next to each other in the source: whole vectors are copied for each step.
+ * The sums of a column are added up over p in rising order. */
+ALWAYS_INLINE void pack_along(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
+                              bool round) {
+    const int64_t per = kind == TIC_PANEL_F32 ? 1 : 2, steps = (panel->k + per - 1) / per;
+    const bool second = kind == TIC_PANEL_PAIRS, cut = second && type == TIC_F32;
+    for (int i = 0; i < panel->width; i += VF_LANES) {
+        const int64_t wide = clip(panel->width - i, VF_LANES);
+        const int64_t valid = clip(panel->valid - i, VF_LANES);
         vf sum = vf_set(0);
-        for (int64_t p = 0; p < panel->k; p++) {
-            vf x = in > 0 ? vf_load_as(panel->from, type, p * panel->ld + i, in) : vf_set(0);
+        for (int64_t s = 0; s < steps; s++) {
+            const int64_t at = s * per * panel->ld + i;
+            vf x = load_values(panel, type, false, at, valid), y = vf_set(0);
             sum += x;
-            vf_store_as(to, TIC_F32, p * panel->width + i, x, out);
+            if (second && s * 2 + 1 < panel->k) {
+                y = load_values(panel, type, false, at + panel->ld, valid);
+                sum += y;
+            }
+            vf step = round || cut ? vf_round_bf16(x) : x;
+            if (second)
+                step = (vf)pair_up((vu)step, (vu)(cut ? vf_round_bf16(y) : y));
+            vf_store_as(panel->to, TIC_F32, s * panel->stride + i, step, wide);
         }
-        if (panel->sums != NULL && in > 0)
-            vf_store_part(panel->sums + i, vf_load_part(panel->sums + i, in) + sum, in);
+        if (panel->sums != NULL && valid > 0)
+            vf_store_part(panel->sums + i, vf_load_part(panel->sums + i, valid) + sum, valid);
     }
 }
 
-ALWAYS_INLINE vf4 load4(const void *from, tic_dtype type, int64_t i) {
-    typedef uint32_t vu4 __attribute__((vector_size(16)));
-    typedef uint16_t vh4 __attribute__((vector_size(8)));
-    if (type == TIC_F32) {
-        vf4 v;
-        memcpy(&v, (const float *)from + i, sizeof v);
-        return v;
-    }
-    vh4 h;
-    memcpy(&h, (const tic_bf16 *)from + i, sizeof h);
-    return (vf4)(__builtin_convertvector(h, vu4) << 16);
-}
-
-ALWAYS_INLINE float load1(const void *from, tic_dtype type, int64_t i) {
-    return type == TIC_F32 ? ((const float *)from)[i] : tic_from_bf16(((const tic_bf16 *)from)[i]);
-}
-
-/* Four p of the `rows` (1 to 4) sources from row i on, transposed to columns i .. i + wide - 1. */
-ALWAYS_INLINE void transpose4(const tic_gemm_panel *panel, tic_dtype type, int i, int64_t p,
-                              int rows, int wide) {
-    vf4 r[4] = {0};
-    float *to = (float *)panel->to + p * panel->width + i;
-    for (int x = 0; x < rows; x++)
-        r[x] = load4(panel->from, type, (i + x) * panel->ld + p);
-    vf4 low01 = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
-    vf4 low23 = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
-    vf4 high01 = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
-    vf4 high23 = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
-    vf4 c[4] = {__builtin_shufflevector(low01, low23, 0, 1, 4, 5),
-                __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
-                __builtin_shufflevector(high01, high23, 0, 1, 4, 5),
-                __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
-    for (int y = 0; y < 4; y++)
-        memcpy(to + y * panel->width, &c[y], sizeof(float) * (size_t)wide);
-}
-
-ALWAYS_INLINE void pack_four(const tic_gemm_panel *panel, tic_dtype type, int i, int rows,
-                             int wide) {
-    int64_t p = 0;
-    for (; p + 4 <= panel->k; p += 4)
-        transpose4(panel, type, i, p, rows, wide);
-    for (; p < panel->k; p++) {
-        float *to = (float *)panel->to + p * panel->width + i;
-        for (int x = 0; x < wide; x++)
-            to[x] = x < rows ? load1(panel->from, type, (i + x) * panel->ld + p) : 0;
-    }
-}
-
-/* The source's rows run along p: four at a time are transposed. */
-ALWAYS_INLINE void pack_across(const tic_gemm_panel *panel, tic_dtype type) {
-    for (int i = 0; i < panel->width; i += 4) {
-        int wide = panel->width - i < 4 ? panel->width - i : 4;
-        int rows = panel->valid - i < wide ? panel->valid - i : wide;
-        if (rows == 4)
-            pack_four(panel, type, i, 4, 4);
-        else if (rows == 2 && wide == 2) /* the end of six rows */
-            pack_four(panel, type, i, 2, 2);
-        else
-            pack_four(panel, type, i, rows < 0 ? 0 : rows, wide);
-    }
+ALWAYS_INLINE void pack_as(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
+                           bool round) {
+    if (panel->across)
+        pack_across(panel, kind, type, round);
+    else
+        pack_along(panel, kind, type, round);
 }
 
 static void pack(const tic_gemm_panel *panel) {
-    if (panel->across && panel->type == TIC_F32)
-        pack_across(panel, TIC_F32);
-    else if (panel->across)
-        pack_across(panel, TIC_BF16);
-    else if (panel->type == TIC_F32)
-        pack_along(panel, TIC_F32);
+    if (panel->kind == TIC_PANEL_PAIRS && panel->type == TIC_BF16)
+        pack_as(panel, TIC_PANEL_PAIRS, TIC_BF16, false);
+    else if (panel->kind == TIC_PANEL_PAIRS)
+        pack_as(panel, TIC_PANEL_PAIRS, TIC_F32, true);
+    else if (panel->type == TIC_BF16)
+        pack_as(panel, TIC_PANEL_F32, TIC_BF16, false);
+    else if (panel->round)
+        pack_as(panel, TIC_PANEL_F32, TIC_F32, true);
     else
-        pack_along(panel, TIC_BF16);
-    if (!panel->round)
-        return;
-    float *to = panel->to; /* still in L1 */
-    int64_t count = panel->width * panel->k;
-    for (int64_t x = 0; x < count; x += VF_LANES) {
-        int64_t n = count - x < VF_LANES ? count - x : VF_LANES;
-        vf_store_as(to, TIC_F32, x, vf_round_bf16(vf_load_as(to, TIC_F32, x, n)), n);
-    }
+        pack_as(panel, TIC_PANEL_F32, TIC_F32, false);
 }
 
 /* ---- epilogue (kernels.h: tic_gemm_args, in that order) ---------------------------------------

@@ -29,8 +29,7 @@ TIC_PRODUCT static void tile(int64_t k, const void *a_panel, const void *b_panel
 const tic_gemm_micro TIC_TIERED(tic_gemm_micro) = {
     .tile_m = ROWS,
     .tile_n = COLS,
-    .k_unit = 1,
-    .panel = TIC_F32,
-    .vec = &TIC_TIERED(tic_gemm_vec),
+    .format = {TIC_PANEL_F32, COLS, 1, &TIC_TIERED(tic_gemm_vec), tic_gemm_panels_bytes,
+               tic_gemm_panels_pack_rows},
     .tile = tile,
 };

@@ -322,6 +322,77 @@ Test(gemm, every_epilogue_type_and_stride) {
     for_each_variant(check_random, 2);
 }
 
+/* ---- B packed before ------------------------------------------------------------------------- */
+
+/* Packs b in ranges of rows, as an optimizer does, into memory that ends at a guard page. */
+static check_guarded pack_in_parts(tic_packed *packed, const tic_gemm_args *args, int64_t parts) {
+    const int64_t rows = args->trans == TIC_NT ? args->n : args->k;
+    const int64_t unit = packed->rows_unit, share = (rows / parts / unit + 1) * unit;
+    check_guarded memory = check_guarded_new(packed->bytes, false);
+    packed->data = memory.data;
+    for (int64_t first = rows > 0 ? (rows - 1) / share * share : -1; first >= 0; first -= share)
+        tic_gemm_pack_rows(packed, args->b, first, first + share < rows ? share : rows - first);
+    return memory;
+}
+
+/* The same bits with and without, for any m; packed in one go or row by row. */
+static void check_packed(tic_ctx *ctx, const tic_variant *variant) {
+    (void)variant;
+    for (uint64_t seed = 1000; seed < 1100; seed++) {
+        setup s = random_setup(seed);
+        if (s.trans == TIC_TN)
+            s.trans = TIC_NN;
+        s.colsum = false;
+        operands plain = new_operands(&s), with = new_operands(&s);
+        tic_packed packed = tic_gemm_packing(ctx, &with.args);
+        if (packed.bytes > 0) {
+            check_guarded memory = pack_in_parts(&packed, &with.args, (int64_t)(seed % 4) + 1);
+            with.args.packed_b = &packed;
+            CHECK_OK(tic_gemm(ctx, &with.args, err));
+            CHECK_OK(tic_gemm(ctx, &plain.args, err));
+            const size_t count = (size_t)((s.m - 1) * with.args.c.ld + s.n);
+            cr_assert(memcmp(with.args.c.data, plain.args.c.data, count * tic_dtype_size(s.c)) == 0,
+                      "m %lld n %lld k %lld trans %d", (long long)s.m, (long long)s.n,
+                      (long long)s.k, s.trans);
+            check_guarded_free(&memory);
+        } else {
+            CHECK_OK(tic_gemm(ctx, &with.args, err));
+        }
+        free_operands(&plain);
+        free_operands(&with);
+    }
+}
+
+Test(gemm, packed_weights_give_the_same_bits) {
+    for_each_variant(check_packed, 2);
+}
+
+/* The packing decides among variants that were not forced; a forced one packs for itself. */
+Test(gemm, packed_weights_choose_their_reader) {
+    setup s = {.trans = TIC_NT, .m = 9, .n = 40, .k = 20};
+    tic_ctx *ctx = check_ctx(1);
+    operands o = new_operands(&s);
+    CHECK_OK(tic_ctx_force(ctx, TIC_OP_GEMM, "portable", err));
+    tic_packed packed = tic_gemm_packing(ctx, &o.args), none = {0};
+    check_guarded memory = pack_in_parts(&packed, &o.args, 1);
+    o.args.packed_b = &packed;
+    CHECK_OK(tic_ctx_force(ctx, TIC_OP_GEMM, NULL, err));
+    CHECK_OK(tic_gemm(ctx, &o.args, err));
+    const tic_variant *ran = tic_registry_find(TIC_OP_GEMM, tic_ctx_ran(ctx, TIC_OP_GEMM));
+    cr_assert(ran->packs != NULL && tic_gemm_same_format(ran->packs, packed.format));
+    CHECK_OK(tic_ctx_force(ctx, TIC_OP_GEMM, "ref", err));
+    cr_assert_eq(tic_gemm_packing(ctx, &o.args).bytes, 0);
+    CHECK_OK(tic_gemm(ctx, &o.args, err));
+    cr_assert_str_eq(tic_ctx_ran(ctx, TIC_OP_GEMM), "ref");
+    o.args.n = 39;
+    CHECK_FAILS(TIC_EUSAGE, "another B", tic_gemm(ctx, &o.args, err));
+    o.args.packed_b = &none;
+    CHECK_FAILS(TIC_EUSAGE, "holds nothing", tic_gemm(ctx, &o.args, err));
+    check_guarded_free(&memory);
+    free_operands(&o);
+    tic_ctx_free(ctx);
+}
+
 /* The same bits, whoever computes them. */
 static void run_threads(const char *variant, int threads, const setup *s, float *out) {
     tic_plan *plan;
