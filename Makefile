@@ -11,7 +11,9 @@ PACKAGES = gcc g++ python3 meson ninja-build pkg-config \
   libcriterion-dev libbenchmark-dev
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all deps build test demo sanitize bench-step clean
+REPRODUCTION ?= reproduction
+
+.PHONY: all deps build test demo reproduce sanitize bench-step clean
 all: build
 
 # Installs only what is missing.
@@ -37,6 +39,12 @@ test: build
 demo: build
 	$(TICLIP) world $(DEMO)/world
 	$(TICLIP) run --data $(DEMO)/world --out $(DEMO)/run --methods sequential,cumulative-all,oracle
+
+# Every method, schedule and ablation of the paper with 3 seeds on the embedded data set; interrupted,
+# the same command goes on. Writes docs/reproduction.md and its figures.
+reproduce: build
+	python3 benchmarks/reproduction/runs.py --ticlip $(TICLIP) --folder $(REPRODUCTION)
+	python3 benchmarks/reproduction/page.py --folder $(REPRODUCTION)
 
 sanitize: deps
 	[ -f $(BUILD)-sanitize/build.ninja ] || $(MESON) setup $(BUILD)-sanitize \
