@@ -144,6 +144,30 @@ tic_status tic_tune(tic_plan *plan, const tic_problem *problems, int count,
 int tic_tune_missing(const tic_plan *plan, const tic_problem *problems, int count,
                      tic_dtype precision);
 
+/* ---- operands of one problem: for the tuner and the benchmarks ------------------------------- */
+
+/* Everything one call needs, filled with small multiples of 1/16: sums of their products are exact
+ * in f32 in whatever order they are taken, so that candidates agree in every bit before the
+ * epilogue, and a single dropped product shows. */
+typedef struct tic_operands tic_operands;
+/* On success *out is the caller's (tic_operands_free). */
+tic_status tic_operands_new(tic_operands **out, const tic_problem *problem, tic_dtype precision,
+                            tic_error *err);
+void tic_operands_free(tic_operands *operands); /* NULL is allowed */
+/* The operation's own struct, as tic_variant_declines wants it. */
+const void *tic_operands_args(const tic_operands *operands);
+/* Computes what the operation reads of another one's results (attention's backward: o and lse). */
+tic_status tic_operands_prepare(tic_operands *operands, tic_ctx *ctx, tic_error *err);
+tic_status tic_operands_run(tic_operands *operands, tic_ctx *ctx, tic_error *err);
+/* Outputs that a call adds to become zero, so that every call from here gives the same. */
+void tic_operands_reset(tic_operands *operands);
+/* Takes the outputs of the call before as what is right, once the reference agrees: on all of them
+ * where it is quick enough, else on a sample. TIC_EVERIFY when it does not. */
+tic_status tic_operands_expect(tic_operands *operands, tic_ctx *ctx, tic_error *err);
+/* Whether the outputs of the call before are what is right, every element of them; *worst is the
+ * largest difference. */
+bool tic_operands_agree(const tic_operands *operands, double *worst);
+
 #ifdef __cplusplus
 }
 #endif

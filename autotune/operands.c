@@ -1,51 +1,24 @@
 /* Operands of a problem: made, run, and checked against the reference. */
-#include "autotune/room.h"
+#include "autotune/operands.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { BLOCKS = 24, MOST_OUTPUTS = 4, PIECES = 16 };
-
-typedef struct output { /* what a call writes */
-    tic_mat mat;
-    int64_t rows, cols;
-    bool added;                /* to what is there */
-    double absolute, relative; /* difference allowed between two right answers */
-    float *right;              /* [rows, cols] */
-} output;
-
-struct tic_operands {
-    tic_problem problem;
-    tic_dtype precision;
-    union {
-        tic_gemm_args gemm;
-        tic_attention_args attention;
-        tic_contrastive_args contrastive;
-        tic_layernorm_args layernorm;
-    } args;
-    output out[MOST_OUTPUTS];
-    int outputs;
-    int64_t rows; /* attention: of a query matrix */
-    void *piece[PIECES];
-    int pieces;
-    uint32_t seed;
-    tic_error failed; /* the first allocation that did not succeed */
-};
+enum { BLOCKS = 24 };
 
 /* ---- making --------------------------------------------------------------------------------- */
 
-/* Zeros; NULL, and the failure kept, without memory. */
-static void *zeros(tic_operands *o, int64_t count, size_t size) {
+void *tic_operand_zeros(tic_operands *o, int64_t count, size_t size) {
     void *memory = NULL;
-    if (o->failed.status == TIC_OK && o->pieces < PIECES &&
+    if (o->failed.status == TIC_OK && o->pieces < TIC_MOST_PIECES &&
         tic_alloc(&memory, (size_t)count, size, &o->failed) == TIC_OK)
         o->piece[o->pieces++] = memory;
     return memory;
 }
 
-/* Multiples of scale / 16 in [-scale / 2, scale / 2). */
-static tic_mat filled(tic_operands *o, int64_t rows, int64_t cols, tic_dtype type, float scale) {
-    tic_mat mat = {zeros(o, rows * cols, tic_dtype_size(type)), type, cols};
+tic_mat tic_operand_filled(tic_operands *o, int64_t rows, int64_t cols, tic_dtype type,
+                           float scale) {
+    tic_mat mat = {tic_operand_zeros(o, rows * cols, tic_dtype_size(type)), type, cols};
     uint32_t x = o->seed += 0x9e3779b9u;
     for (int64_t i = 0; mat.data != NULL && i < rows * cols; i++) {
         x = x * 1664525u + 1013904223u; /* Numerical Recipes' generator; its high bits are used */
@@ -60,19 +33,18 @@ static tic_mat filled(tic_operands *o, int64_t rows, int64_t cols, tic_dtype typ
 
 static void writes(tic_operands *o, tic_mat mat, int64_t rows, int64_t cols, bool added,
                    double absolute, double relative) {
-    float *right = zeros(o, rows * cols, sizeof *right);
-    o->out[o->outputs++] = (output){mat, rows, cols, added, absolute, relative, right};
+    float *right = tic_operand_zeros(o, rows * cols, sizeof *right);
+    o->out[o->outputs++] = (tic_output){mat, rows, cols, added, absolute, relative, right};
 }
 
-static tic_mat result(tic_operands *o, int64_t rows, int64_t cols, tic_dtype type, bool added,
-                      double absolute, double relative) {
-    tic_mat mat = {zeros(o, rows * cols, tic_dtype_size(type)), type, cols};
+tic_mat tic_operand_result(tic_operands *o, int64_t rows, int64_t cols, tic_dtype type, bool added,
+                           double absolute, double relative) {
+    tic_mat mat = {tic_operand_zeros(o, rows * cols, tic_dtype_size(type)), type, cols};
     writes(o, mat, rows, cols, added, absolute, relative);
     return mat;
 }
 
-/* One step of the type. */
-static double step(tic_dtype type) {
+double tic_operand_step(tic_dtype type) {
     return type == TIC_BF16 ? 0x1p-7 : 0;
 }
 
@@ -100,27 +72,27 @@ static void make_gemm(tic_operands *o) {
                             .k = p->k,
                             .act = p->act,
                             .accumulate = p->accumulate};
-    args->a = filled(o, ta ? p->k : p->m, ta ? p->m : p->k, p->a, 1);
-    args->b = filled(o, tb ? p->n : p->k, tb ? p->k : p->n, p->b, 1);
-    args->c = result(o, p->m, p->n, p->c, p->accumulate, slack,
-                     p->act == TIC_ACT_NONE && slack == 0 ? 0 : step(p->c));
+    args->a = tic_operand_filled(o, ta ? p->k : p->m, ta ? p->m : p->k, p->a, 1);
+    args->b = tic_operand_filled(o, tb ? p->n : p->k, tb ? p->k : p->n, p->b, 1);
+    args->c = tic_operand_result(o, p->m, p->n, p->c, p->accumulate, slack,
+                                 p->act == TIC_ACT_NONE && slack == 0 ? 0 : tic_operand_step(p->c));
     if (p->bias)
-        args->bias = filled(o, 1, p->n, TIC_F32, 1).data;
+        args->bias = tic_operand_filled(o, 1, p->n, TIC_F32, 1).data;
     if (p->pre)
-        args->pre = result(o, p->m, p->n, p->kept, false, slack, slack == 0 ? 0 : step(p->kept));
+        args->pre = tic_operand_result(o, p->m, p->n, p->kept, false, slack,
+                                       slack == 0 ? 0 : tic_operand_step(p->kept));
     if (p->grad_pre)
-        args->grad_pre = filled(o, p->m, p->n, p->kept, 4);
+        args->grad_pre = tic_operand_filled(o, p->m, p->n, p->kept, 4);
     if (p->residual) {
-        args->residual = filled(o, p->m, p->n, TIC_F32, 1).data;
+        args->residual = tic_operand_filled(o, p->m, p->n, TIC_F32, 1).data;
         args->ld_residual = p->n;
     }
     if (p->colsum)
-        args->colsum = result(o, 1, p->m, TIC_F32, p->accumulate, slack, 0).data;
+        args->colsum = tic_operand_result(o, 1, p->m, TIC_F32, p->accumulate, slack, 0).data;
 }
 
-/* 0, length, 2 length, ... */
-static int32_t *offsets(tic_operands *o, int64_t sequences, int length) {
-    int32_t *at = zeros(o, sequences + 1, sizeof *at);
+int32_t *tic_operand_offsets(tic_operands *o, int64_t sequences, int length) {
+    int32_t *at = tic_operand_zeros(o, sequences + 1, sizeof *at);
     for (int64_t s = 0; at != NULL && s <= sequences; s++)
         at[s] = (int32_t)(s * length);
     return at;
@@ -140,25 +112,26 @@ static void make_attention(tic_operands *o) {
                                  .head_dim = p->head_dim,
                                  .causal = p->causal,
                                  .scale = (float)(1 / sqrt(p->head_dim))};
-    args->kv_offsets = offsets(o, p->m, p->length);
-    args->q_offsets = p->pooled ? offsets(o, p->m, 1) : args->kv_offsets;
-    args->q = filled(o, o->rows, width, type, 1);
-    args->k = filled(o, keys, width, type, 1);
-    args->v = filled(o, keys, width, type, 1);
+    args->kv_offsets = tic_operand_offsets(o, p->m, p->length);
+    args->q_offsets = p->pooled ? tic_operand_offsets(o, p->m, 1) : args->kv_offsets;
+    args->q = tic_operand_filled(o, o->rows, width, type, 1);
+    args->k = tic_operand_filled(o, keys, width, type, 1);
+    args->v = tic_operand_filled(o, keys, width, type, 1);
     if (backward) {
-        args->o = (tic_mat){zeros(o, o->rows * width, tic_dtype_size(type)), type, width};
-        args->d_o = filled(o, o->rows, width, type, 1);
-        args->dq = result(o, o->rows, width, type, false, slack, grow);
-        args->dk = result(o, keys, width, type, false, slack, grow);
-        args->dv = result(o, keys, width, type, false, slack, grow);
+        args->o =
+            (tic_mat){tic_operand_zeros(o, o->rows * width, tic_dtype_size(type)), type, width};
+        args->d_o = tic_operand_filled(o, o->rows, width, type, 1);
+        args->dq = tic_operand_result(o, o->rows, width, type, false, slack, grow);
+        args->dk = tic_operand_result(o, keys, width, type, false, slack, grow);
+        args->dv = tic_operand_result(o, keys, width, type, false, slack, grow);
     } else {
-        args->o = result(o, o->rows, width, type, false, slack, grow);
+        args->o = tic_operand_result(o, o->rows, width, type, false, slack, grow);
     }
-    args->lse = zeros(o, o->rows * p->heads, sizeof(float));
+    args->lse = tic_operand_zeros(o, o->rows * p->heads, sizeof(float));
 }
 
-static float *unit_rows(tic_operands *o, int64_t rows, int64_t d) {
-    float *x = filled(o, rows, d, TIC_F32, 1).data;
+float *tic_operand_unit_rows(tic_operands *o, int64_t rows, int64_t d) {
+    float *x = tic_operand_filled(o, rows, d, TIC_F32, 1).data;
     for (int64_t i = 0; x != NULL && i < rows; i++) {
         double sum = 1e-9;
         for (int64_t j = 0; j < d; j++)
@@ -175,10 +148,10 @@ static void make_contrastive(tic_operands *o) {
     const double slack = 14.0 / (double)p->m * (o->precision == TIC_BF16 ? 0x1p-7 : 1e-5);
     o->args.contrastive =
         (tic_contrastive_args){.b = p->m, .d = p->n, .precision = o->precision, .scale = 14};
-    o->args.contrastive.image = unit_rows(o, p->m, p->n);
-    o->args.contrastive.text = unit_rows(o, p->m, p->n);
-    o->args.contrastive.d_image = result(o, p->m, p->n, TIC_F32, false, slack, 0).data;
-    o->args.contrastive.d_text = result(o, p->m, p->n, TIC_F32, false, slack, 0).data;
+    o->args.contrastive.image = tic_operand_unit_rows(o, p->m, p->n);
+    o->args.contrastive.text = tic_operand_unit_rows(o, p->m, p->n);
+    o->args.contrastive.d_image = tic_operand_result(o, p->m, p->n, TIC_F32, false, slack, 0).data;
+    o->args.contrastive.d_text = tic_operand_result(o, p->m, p->n, TIC_F32, false, slack, 0).data;
 }
 
 static void make_layernorm(tic_operands *o) {
@@ -186,25 +159,26 @@ static void make_layernorm(tic_operands *o) {
     const bool backward = p->op == TIC_OP_LAYERNORM_BACKWARD;
     tic_layernorm_args *args = &o->args.layernorm;
     *args = (tic_layernorm_args){.rows = p->m, .d = p->n, .eps = 1e-5f, .ld_x = p->n};
-    args->x = filled(o, p->m, p->n, TIC_F32, 1).data;
-    args->gamma = filled(o, 1, p->n, TIC_F32, 1).data;
-    args->beta = filled(o, 1, p->n, TIC_F32, 1).data;
-    args->mean = zeros(o, p->m, sizeof(float));
-    args->rstd = zeros(o, p->m, sizeof(float));
+    args->x = tic_operand_filled(o, p->m, p->n, TIC_F32, 1).data;
+    args->gamma = tic_operand_filled(o, 1, p->n, TIC_F32, 1).data;
+    args->beta = tic_operand_filled(o, 1, p->n, TIC_F32, 1).data;
+    args->mean = tic_operand_zeros(o, p->m, sizeof(float));
+    args->rstd = tic_operand_zeros(o, p->m, sizeof(float));
     if (!backward) {
-        args->y = result(o, p->m, p->n, o->precision, false, 1e-5, step(o->precision));
+        args->y = tic_operand_result(o, p->m, p->n, o->precision, false, 1e-5,
+                                     tic_operand_step(o->precision));
         return;
     }
     /* Statistics of uniform x: rstd is about 1 / 0.29; sums over rows are off by their length. */
     for (int64_t i = 0; args->rstd != NULL && i < p->m; i++)
         args->rstd[i] = 3.4f;
-    args->dy = filled(o, p->m, p->n, o->precision, 1);
+    args->dy = tic_operand_filled(o, p->m, p->n, o->precision, 1);
     args->ld_dx = p->n;
     args->add_dx = p->accumulate;
-    args->dx = result(o, p->m, p->n, TIC_F32, p->accumulate, 1e-5, 1e-5).data;
+    args->dx = tic_operand_result(o, p->m, p->n, TIC_F32, p->accumulate, 1e-5, 1e-5).data;
     double slack = 4e-7 * sqrt((double)p->m) * 16;
-    args->dgamma = result(o, 1, p->n, TIC_F32, true, slack, 1e-5).data;
-    args->dbeta = result(o, 1, p->n, TIC_F32, true, slack, 1e-5).data;
+    args->dgamma = tic_operand_result(o, 1, p->n, TIC_F32, true, slack, 1e-5).data;
+    args->dbeta = tic_operand_result(o, 1, p->n, TIC_F32, true, slack, 1e-5).data;
 }
 
 tic_status tic_operands_new(tic_operands **out, const tic_problem *problem, tic_dtype precision,
@@ -230,8 +204,10 @@ tic_status tic_operands_new(tic_operands **out, const tic_problem *problem, tic_
         make_layernorm(o);
         break;
     default:
+        if (tic_operands_make_more(o))
+            break;
         tic_operands_free(o);
-        return tic_fail(err, TIC_EUSAGE, "%s is not tuned", tic_op_name(problem->op));
+        return tic_fail(err, TIC_EUSAGE, "%s has no operands", tic_op_name(problem->op));
     }
     if (o->failed.status != TIC_OK) {
         tic_status status = tic_fail(err, o->failed.status, "%s", o->failed.text);
@@ -277,7 +253,7 @@ tic_status tic_operands_run(tic_operands *o, tic_ctx *ctx, tic_error *err) {
     case TIC_OP_LAYERNORM_BACKWARD:
         return tic_layernorm_backward(ctx, &o->args.layernorm, err);
     default:
-        return tic_fail(err, TIC_EINTERNAL, "%s has no operands", tic_op_name(o->problem.op));
+        return tic_operands_run_more(o, ctx, err);
     }
 }
 
@@ -286,6 +262,8 @@ void tic_operands_reset(tic_operands *o) {
         if (o->out[i].added)
             memset(o->out[i].mat.data, 0,
                    (size_t)(o->out[i].rows * o->out[i].cols) * tic_dtype_size(o->out[i].mat.type));
+    if (o->fresh != NULL)
+        memcpy(o->used, o->fresh, (size_t)o->problem.n * sizeof *o->used);
 }
 
 /* ---- checking ------------------------------------------------------------------------------- */
@@ -299,7 +277,7 @@ bool tic_operands_agree(const tic_operands *o, double *worst) {
     bool agree = true;
     *worst = 0;
     for (int x = 0; x < o->outputs; x++) {
-        const output *out = &o->out[x];
+        const tic_output *out = &o->out[x];
         for (int64_t i = 0; i < out->rows * out->cols; i++) {
             double right = out->right[i], off = fabs(element(out->mat, i) - right);
             agree = agree && off <= out->absolute + out->relative * fabs(right);
@@ -377,7 +355,7 @@ static tic_status reference(tic_operands *o, tic_ctx *ctx, tic_error *err) {
         return attention_part(o, p->m - 1, ctx, err);
     }
     if (p->op == TIC_OP_CONTRASTIVE && (double)p->m * (double)p->m * (double)p->n > 1e8)
-        return TIC_OK; /* a second and more: candidates are held against the default alone */
+        return tic_operands_loss_sample(o, ctx, err);
     tic_operands_reset(o);
     return tic_operands_run(o, ctx, err);
 }

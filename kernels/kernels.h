@@ -258,7 +258,10 @@ void tic_gemm_pack_rows(const tic_packed *packed, tic_mat b, int64_t first, int6
 typedef struct tic_problem {
     const char *name; /* "ViT-B-32 vision, qkv": model and tower, site */
     tic_op op;
-    /* gemm: as in tic_gemm_args. contrastive: m pairs of n features. layernorm: m rows of n. */
+    /* gemm: as in tic_gemm_args. contrastive: m pairs of n features; distill: and k of the teacher.
+     * layernorm, l2norm: m rows of n. patchify: m images of n x n pixels in patches of k.
+     * embedding: m sequences of `length` tokens of n features, k words; pictures when k is 0.
+     * adamw: n parameters. */
     int64_t m, n, k;
     tic_trans trans;
     tic_act act;
