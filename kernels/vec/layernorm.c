@@ -1,17 +1,14 @@
-/* Micro-loops of layernorm. A row is read three times, the second and third from L1. */
+/* Micro-loops of layernorm: what memory allows, provided that no loop waits for its own sums. A row
+ * is read from memory once and then again from L1. Sums run in four vectors (vector i of a row is
+ * added to sum i mod 4), so that four additions are under way at a time. */
 #include "kernels/ops.h"
 #include "kernels/vec/vec.h"
 
-static int64_t part(int64_t left) {
-    return left < VF_LANES ? left : VF_LANES;
-}
-
-static inline vf load(const float *p, int64_t i, int64_t d) {
-    return vf_load_as(p, TIC_F32, i, part(d - i));
-}
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+enum { SUMS = 4, BLOCK = SUMS * VF_LANES, ROWS = 4 };
 
 /* v in the first n lanes, zero in the others. */
-static inline vf first_lanes(vf v, int64_t n) {
+ALWAYS_INLINE vf first_lanes(vf v, int64_t n) {
     if (n >= VF_LANES)
         return v;
     float lanes[VF_LANES];
@@ -19,30 +16,95 @@ static inline vf first_lanes(vf v, int64_t n) {
     return vf_load_part(lanes, n);
 }
 
-static inline __attribute__((always_inline)) void
-forward_as(const tic_layernorm_args *a, tic_dtype type, int64_t first, int64_t last) {
-    const int64_t d = a->d;
-    for (int64_t i = first; i < last; i++) {
-        const float *x = a->x + i * a->ld_x;
-        vf sum = vf_set(0), squares = vf_set(0);
-        for (int64_t j = 0; j < d; j += VF_LANES)
-            sum += load(x, j, d);
-        const float mean = vf_sum(sum) / (float)d;
-        for (int64_t j = 0; j < d; j += VF_LANES) {
-            vf c = first_lanes(load(x, j, d) - mean, d - j);
-            squares = vf_fma(c, c, squares);
+ALWAYS_INLINE vf load(const float *p, int64_t j, int64_t n) {
+    return vf_load_as(p, TIC_F32, j, n);
+}
+
+ALWAYS_INLINE float total(const vf sums[SUMS]) {
+    return vf_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+/* Calls step(j, n, i) for the vectors of a row in turn: columns j .. j+n-1, the sum i they go to.
+ */
+#define FOR_VECTORS(d, step)                                                                       \
+    do {                                                                                           \
+        int64_t at_ = 0;                                                                           \
+        for (; at_ + BLOCK <= (d); at_ += BLOCK)                                                   \
+            for (int i_ = 0; i_ < SUMS; i_++)                                                      \
+                step(at_ + i_ * VF_LANES, VF_LANES, i_);                                           \
+        for (int i_ = 0; at_ < (d); at_ += VF_LANES, i_++)                                         \
+            step(at_, (d)-at_ < VF_LANES ? (d)-at_ : VF_LANES, i_);                                \
+    } while (0)
+
+/* The next rows come while these are worked on. */
+ALWAYS_INLINE void fetch(const void *p) {
+    __builtin_prefetch(p, 0, 3);
+}
+
+/* ---- forward -------------------------------------------------------------------------------- */
+
+ALWAYS_INLINE float mean_of(const float *x, int64_t d) {
+    vf sums[SUMS] = {0};
+#define STEP(j, n, i) sums[i] += load(x, j, n)
+    FOR_VECTORS(d, STEP);
+#undef STEP
+    return total(sums) / (float)d;
+}
+
+ALWAYS_INLINE float variance_of(const float *x, int64_t d, float mean) {
+    vf squares[SUMS] = {0};
+#define STEP(j, n, i)                                                                              \
+    do {                                                                                           \
+        vf c_ = first_lanes(load(x, j, n) - mean, n);                                              \
+        squares[i] = vf_fma(c_, c_, squares[i]);                                                   \
+    } while (0)
+    FOR_VECTORS(d, STEP);
+#undef STEP
+    return total(squares) / (float)d;
+}
+
+ALWAYS_INLINE void write_vector(const tic_layernorm_args *a, tic_dtype type, int64_t row, int64_t j,
+                                int64_t n, float mean, float rstd) {
+    vf xhat = (load(a->x + row * a->ld_x, j, n) - mean) * rstd;
+    vf y = vf_fma(xhat, load(a->gamma, j, n), load(a->beta, j, n));
+    vf_store_as(a->y.data, type, row * a->y.ld + j, y, n);
+}
+
+/* `count` rows at a time: the end of one row's sums does not hold up the next. */
+ALWAYS_INLINE void forward_rows(const tic_layernorm_args *a, tic_dtype type, int64_t first,
+                                int count, int64_t last) {
+    const float *x = a->x + first * a->ld_x;
+    const int64_t ahead = first + 2 * count <= last ? count : 0;
+    float mean[ROWS], rstd[ROWS];
+    for (int i = 0; i < count; i++)
+        mean[i] = mean_of(x + i * a->ld_x, a->d);
+    for (int i = 0; i < count; i++)
+        rstd[i] = variance_of(x + i * a->ld_x, a->d, mean[i]);
+    for (int i = 0; i < count; i++)
+        rstd[i] = 1 / __builtin_sqrtf(rstd[i] + a->eps);
+    for (int i = 0; i < count; i++) {
+        int64_t j = 0;
+        for (; j + VF_LANES <= a->d; j += VF_LANES) {
+            fetch(x + (i + ahead) * a->ld_x + j);
+            if (type == TIC_F32 || j / VF_LANES % 2 == 0)
+                fetch(tic_mat_row(a->y, first + i + ahead, j));
+            write_vector(a, type, first + i, j, VF_LANES, mean[i], rstd[i]);
         }
-        const float rstd = 1 / __builtin_sqrtf(vf_sum(squares) / (float)d + a->eps);
-        for (int64_t j = 0; j < d; j += VF_LANES) {
-            vf xhat = (load(x, j, d) - mean) * rstd;
-            vf y = vf_fma(xhat, load(a->gamma, j, d), load(a->beta, j, d));
-            vf_store_as(a->y.data, type, i * a->y.ld + j, y, part(d - j));
-        }
+        if (j < a->d)
+            write_vector(a, type, first + i, j, a->d - j, mean[i], rstd[i]);
         if (a->mean)
-            a->mean[i] = mean;
+            a->mean[first + i] = mean[i];
         if (a->rstd)
-            a->rstd[i] = rstd;
+            a->rstd[first + i] = rstd[i];
     }
+}
+
+ALWAYS_INLINE void forward_as(const tic_layernorm_args *a, tic_dtype type, int64_t first,
+                              int64_t last) {
+    for (; first + ROWS <= last; first += ROWS)
+        forward_rows(a, type, first, ROWS, last);
+    for (; first < last; first++)
+        forward_rows(a, type, first, 1, last);
 }
 
 static void forward(const tic_layernorm_args *a, int64_t first, int64_t last) {
@@ -52,39 +114,85 @@ static void forward(const tic_layernorm_args *a, int64_t first, int64_t last) {
         forward_as(a, TIC_BF16, first, last);
 }
 
-/* Answers y = xhat gamma + beta. Lanes past d hold dy = gamma = 0 and add nothing to the means. */
-static inline __attribute__((always_inline)) void backward_as(const tic_layernorm_args *a,
-                                                              tic_dtype type, int64_t first,
-                                                              int64_t last, float *dgamma,
-                                                              float *dbeta) {
+/* ---- backward: answers y = xhat gamma + beta ------------------------------------------------- */
+
+typedef struct row {
+    const float *x;
+    float *dx;
+    int64_t dy; /* where dy's row starts, in elements */
+    float mean, rstd, mean_g, mean_gx;
+} row;
+
+/* The means of g = dy gamma and of g xhat. Lanes past d hold dy = gamma = 0. */
+ALWAYS_INLINE row row_means(const tic_layernorm_args *a, tic_dtype type, int64_t i) {
     const int64_t d = a->d;
-    memset(dgamma, 0, (size_t)d * sizeof *dgamma);
-    memset(dbeta, 0, (size_t)d * sizeof *dbeta);
-    for (int64_t i = first; i < last; i++) {
-        const float *x = a->x + i * a->ld_x;
-        float *dx = a->dx + i * a->ld_dx;
-        const float mean = a->mean[i], rstd = a->rstd[i];
-        vf sum_g = vf_set(0), sum_gx = vf_set(0);
-        for (int64_t j = 0; j < d; j += VF_LANES) {
-            vf g =
-                vf_load_as(a->dy.data, type, i * a->dy.ld + j, part(d - j)) * load(a->gamma, j, d);
-            sum_g += g;
-            sum_gx = vf_fma(g, first_lanes((load(x, j, d) - mean) * rstd, d - j), sum_gx);
-        }
-        const float mean_g = vf_sum(sum_g) / (float)d, mean_gx = vf_sum(sum_gx) / (float)d;
-        for (int64_t j = 0; j < d; j += VF_LANES) {
-            const int64_t n = part(d - j);
-            vf dy = vf_load_as(a->dy.data, type, i * a->dy.ld + j, n);
-            vf xhat = (load(x, j, d) - mean) * rstd;
-            vf change = vf_fma(dy, load(a->gamma, j, d), vf_set(-mean_g));
-            change = vf_fnma(xhat, vf_set(mean_gx), change) * rstd;
-            if (a->add_dx)
-                change += load(dx, j, d);
-            vf_store_as(dx, TIC_F32, j, change, n);
-            vf_store_as(dgamma, TIC_F32, j, vf_fma(dy, xhat, load(dgamma, j, d)), n);
-            vf_store_as(dbeta, TIC_F32, j, dy + load(dbeta, j, d), n);
-        }
+    row r = {.x = a->x + i * a->ld_x,
+             .dx = a->dx + i * a->ld_dx,
+             .dy = i * a->dy.ld,
+             .mean = a->mean[i],
+             .rstd = a->rstd[i]};
+    vf sum_g[SUMS] = {0}, sum_gx[SUMS] = {0};
+#define STEP(j, n, s)                                                                              \
+    do {                                                                                           \
+        vf g_ = vf_load_as(a->dy.data, type, r.dy + (j), n) * load(a->gamma, j, n);                \
+        sum_g[s] += g_;                                                                            \
+        sum_gx[s] = vf_fma(g_, first_lanes((load(r.x, j, n) - r.mean) * r.rstd, n), sum_gx[s]);    \
+    } while (0)
+    FOR_VECTORS(d, STEP);
+#undef STEP
+    r.mean_g = total(sum_g) / (float)d;
+    r.mean_gx = total(sum_gx) / (float)d;
+    return r;
+}
+
+/* dx of `count` rows in columns j .. j+n-1, and their part of dgamma and dbeta. */
+ALWAYS_INLINE void rows_step(const tic_layernorm_args *a, tic_dtype type, const row *rows,
+                             int count, int64_t ahead, int64_t j, int64_t n, float *dgamma,
+                             float *dbeta) {
+    const vf gamma = load(a->gamma, j, n);
+    vf sum_gamma = load(dgamma, j, n), sum_beta = load(dbeta, j, n);
+    for (int i = 0; i < count; i++) {
+        const row *r = &rows[i];
+        fetch(r->x + ahead * a->ld_x + j);
+        fetch(r->dx + ahead * a->ld_dx + j);
+        if (type == TIC_F32 || j / VF_LANES % 2 == 0)
+            fetch(tic_mat_row(a->dy, 0, r->dy + ahead * a->dy.ld + j));
+        vf dy = vf_load_as(a->dy.data, type, r->dy + j, n);
+        vf xhat = (load(r->x, j, n) - r->mean) * r->rstd;
+        vf change = vf_fma(dy, gamma, vf_set(-r->mean_g));
+        change = vf_fnma(xhat, vf_set(r->mean_gx), change) * r->rstd;
+        if (a->add_dx)
+            change += load(r->dx, j, n);
+        vf_store_as(r->dx, TIC_F32, j, change, n);
+        sum_gamma = vf_fma(dy, xhat, sum_gamma);
+        sum_beta += dy;
     }
+    vf_store_as(dgamma, TIC_F32, j, sum_gamma, n);
+    vf_store_as(dbeta, TIC_F32, j, sum_beta, n);
+}
+
+/* `count` rows at a time, so that dgamma and dbeta are loaded and stored once for all of them. */
+ALWAYS_INLINE void backward_rows(const tic_layernorm_args *a, tic_dtype type, int64_t first,
+                                 int count, int64_t last, float *dgamma, float *dbeta) {
+    const int64_t ahead = first + 2 * count <= last ? count : 0;
+    row rows[ROWS];
+    int64_t j = 0;
+    for (int i = 0; i < count; i++)
+        rows[i] = row_means(a, type, first + i);
+    for (; j + VF_LANES <= a->d; j += VF_LANES)
+        rows_step(a, type, rows, count, ahead, j, VF_LANES, dgamma, dbeta);
+    if (j < a->d)
+        rows_step(a, type, rows, count, ahead, j, a->d - j, dgamma, dbeta);
+}
+
+ALWAYS_INLINE void backward_as(const tic_layernorm_args *a, tic_dtype type, int64_t first,
+                               int64_t last, float *dgamma, float *dbeta) {
+    memset(dgamma, 0, (size_t)a->d * sizeof *dgamma);
+    memset(dbeta, 0, (size_t)a->d * sizeof *dbeta);
+    for (; first + ROWS <= last; first += ROWS)
+        backward_rows(a, type, first, ROWS, last, dgamma, dbeta);
+    for (; first < last; first++)
+        backward_rows(a, type, first, 1, last, dgamma, dbeta);
 }
 
 static void backward(const tic_layernorm_args *a, int64_t first, int64_t last, float *dgamma,
