@@ -314,7 +314,8 @@ uint64_t tic_attention_macs(const tic_attention_args *args, bool backward);
  * diagonal as targets (CLIP; reference/openclip.md). image and text are L2-normalised [B,D] f32.
  * Memory O(B D): S exists only in blocks. Gradients are written (not accumulated) when
  * d_image is not NULL: d_image, d_text [B,D], and *d_log_scale = sum_ij dS_ij S_ij, the derivative
- * with respect to log(scale). Sums keep exponents of their own, never a bound that follows from scale. */
+ * with respect to log(scale). Sums keep exponents of their own, never a bound that follows from
+ * scale. */
 typedef struct tic_contrastive_args {
     int64_t b, d;
     tic_dtype precision;

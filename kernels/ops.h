@@ -92,11 +92,13 @@ TIC_DECLARE_TIERS(tic_attention_micro, tic_attention_micro);
 
 /* The products of the losses (kernels/gen/contrastive.py): C[rows, panel] = or += A B over k units
  * of four bytes, an f32 or a pair of bf16. B is a packed panel [k][panel]; lda counts units, ldc
- * floats. Issues rows * panel * k MACs, twice that in pairs. */
+ * floats. Issues rows * panel * k MACs, rows rounded
+ * up to row_unit, twice that in pairs. */
 typedef void tic_scores_tile(int64_t k, const void *a, int64_t lda, const void *b, float *c,
                              int64_t ldc, bool accumulate);
 typedef struct tic_scores_products {
     int strip;      /* most rows of a call */
+    int row_unit;   /* a call touches and issues rows up to a multiple of it */
     int panel;      /* columns of a call */
     int k_unit;     /* k is a multiple of it, in units */
     tic_dtype unit; /* TIC_F32: one element, TIC_BF16: two */
@@ -106,11 +108,12 @@ typedef struct tic_scores_products {
                  int64_t ldc, bool accumulate);
     void (*columns)(int rows, int64_t k, const void *a, int64_t lda, const void *b, float *c,
                     int64_t ldc, bool accumulate);
-    void (*thread_begin)(void), (*thread_end)(void); /* around a thread's calls; may be NULL */
+    void (*begin)(void), (*end)(void); /* around a thread's calls for a block; may be NULL */
 } tic_scores_products;
 extern const tic_scores_products tic_scores_products_portable, tic_scores_products_avx2;
 extern const tic_scores_products tic_scores_products_avx512;
 extern const tic_scores_products tic_scores_products_avx512_bf16;
+extern const tic_scores_products tic_scores_products_amx, tic_scores_products_amx_emulated;
 
 /* A sum of exponentials kept as sum * 2^exponent: the exponent is that of the largest so far, so
  * that neither overflows nor vanishes, whatever the scores. Arrays of one float each; a new one is

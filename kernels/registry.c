@@ -43,26 +43,34 @@ enum { BOTH = 1 << TIC_F32 | 1 << TIC_BF16 };
 #define ATTENTION_KNOBS(rows) .knobs = {{"rows", rows, 6, TIC_ATTENTION_ROWS}}
 
 /* Generated products (kernels/gen/contrastive.py) and the loops of a tier around them. */
+static const tic_scores_micro scores_amx = {&tic_scores_products_amx, &tic_scores_vec_avx512};
+static const tic_scores_micro scores_amx_emulated = {&tic_scores_products_amx_emulated,
+                                                     &tic_scores_vec_portable};
 static const tic_scores_micro scores_avx512 = {&tic_scores_products_avx512, &tic_scores_vec_avx512};
 static const tic_scores_micro scores_avx512_bf16 = {&tic_scores_products_avx512_bf16,
                                                     &tic_scores_vec_avx512};
 static const tic_scores_micro scores_avx2 = {&tic_scores_products_avx2, &tic_scores_vec_avx2};
 static const tic_scores_micro scores_portable = {&tic_scores_products_portable,
                                                  &tic_scores_vec_portable};
-#define SCORES_ROW(name, op, isa_mask, precision_mask, driver, micro_table, about)                 \
+#define SCORES_ROW(name, op, isa_mask, precision_mask, driver, micro_table, size, about)           \
     {                                                                                              \
         .info = {name, op, isa_mask, precision_mask, about}, .run = driver##_drive,                \
-        .micro = &micro_table                                                                      \
+        .micro = &micro_table, .knobs = {{"block", size, 32, TIC_SCORES_COLUMNS}},                 \
     }
+/* Scores are worked on in blocks of `block` rows and columns, a multiple of 32. */
 #define SCORES(op, driver)                                                                         \
-    SCORES_ROW("avx512", op, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH, driver, scores_avx512,           \
-               "tiles of 14x32 by FMA; bf16 is rounded to"),                                       \
-        SCORES_ROW("avx2", op, TIC_ISA_AVX2, BOTH, driver, scores_avx2,                            \
+    SCORES_ROW("amx", op, TIC_ISA_AVX2 | TIC_ISA_AVX512 | TIC_ISA_AMX_BF16, 1 << TIC_BF16, driver, \
+               scores_amx, 320, "tiles of 32x32 by TDPBF16PS"),                                    \
+        SCORES_ROW("avx512", op, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH, driver, scores_avx512, 320,  \
+                   "tiles of 14x32 by FMA; bf16 is rounded to"),                                   \
+        SCORES_ROW("avx2", op, TIC_ISA_AVX2, BOTH, driver, scores_avx2, 192,                       \
                    "tiles of 6x16 by FMA; bf16 is rounded to"),                                    \
         SCORES_ROW("avx512-bf16", op, TIC_ISA_AVX2 | TIC_ISA_AVX512 | TIC_ISA_AVX512_BF16,         \
-                   1 << TIC_BF16, driver, scores_avx512_bf16, "tiles of 14x32 by VDPBF16PS"),      \
-        SCORES_ROW("portable", op, TIC_ISA_PORTABLE, BOTH, driver, scores_portable,                \
+                   1 << TIC_BF16, driver, scores_avx512_bf16, 224, "tiles of 14x32 by VDPBF16PS"), \
+        SCORES_ROW("portable", op, TIC_ISA_PORTABLE, BOTH, driver, scores_portable, 192,           \
                    "tiles of 4x8 in compiled vectors of 4"),                                       \
+        SCORES_ROW("amx-emulated", op, TIC_ISA_PORTABLE, 1 << TIC_BF16, driver,                    \
+                   scores_amx_emulated, 320, "the same in plain C, to the same bits of products"), \
         REFERENCE_ROW(op, BOTH, driver##_ref)
 
 const tic_variant tic_registry[] = {

@@ -14,8 +14,10 @@ typedef struct run {
     double *dots; /* [stripes]: sums of dS S */
 } run;
 
-static tic_scores scores_of(const tic_scores_micro *micro, const tic_contrastive_args *a) {
-    return (tic_scores){.micro = micro,
+static tic_scores scores_of(const tic_variant *variant, const int *knobs,
+                            const tic_contrastive_args *a) {
+    return (tic_scores){.micro = variant->micro,
+                        .most = knobs[0],
                         .precision = a->precision,
                         .b = a->b,
                         .d = a->d,
@@ -37,11 +39,13 @@ static void gather(void *state, int thread, int64_t stripe, int64_t block) {
     run *x = state;
     const tic_scores *s = &x->scores;
     const int64_t left = stripe * s->block;
+    tic_scores_begin_block(s);
     for (int64_t i = 0; i < tic_scores_strips(s, block); i++) {
         tic_scores_strip strip = tic_scores_strip_of(s, thread, stripe, block, i, false);
         s->micro->vec->gather(&strip, tic_scores_sums_at(s->row, left + strip.diagonal),
                               tic_scores_sums_at(s->column, left));
     }
+    tic_scores_end_block(s);
 }
 
 static void begin_gradient(void *state, int thread, int64_t stripe) {
@@ -56,6 +60,7 @@ static void gradient(void *state, int thread, int64_t stripe, int64_t block) {
     const tic_scores *s = &x->scores;
     const float factor = s->scale / (2.0f * (float)s->b);
     const int64_t left = stripe * s->block;
+    tic_scores_begin_block(s);
     for (int64_t i = 0; i < tic_scores_strips(s, block); i++) {
         tic_scores_strip strip = tic_scores_strip_of(s, thread, stripe, block, i, true);
         x->dots[stripe] +=
@@ -63,6 +68,7 @@ static void gradient(void *state, int thread, int64_t stripe, int64_t block) {
                                        tic_scores_sums_at(s->column, left), factor);
     }
     tic_scores_multiply(s, thread, stripe, block, x->d_image, x->d_text);
+    tic_scores_end_block(s);
 }
 
 static void end_gradient(void *state, int thread, int64_t stripe) {
@@ -85,8 +91,7 @@ static double loss_of(const tic_scores *s) {
 
 TIC_RUN(tic_contrastive_drive) {
     tic_contrastive_args *a = (tic_contrastive_args *)args;
-    (void)knobs;
-    run x = {.scores = scores_of(variant->micro, a), .d_image = a->d_image, .d_text = a->d_text};
+    run x = {.scores = scores_of(variant, knobs, a), .d_image = a->d_image, .d_text = a->d_text};
     const size_t bytes = tic_scores_plan(ctx, &x.scores);
     const size_t dots = tic_align_up((size_t)x.scores.blocks * sizeof *x.dots);
     TIC_TRY(tic_ctx_scratch(ctx, bytes + dots, err));
@@ -138,7 +143,7 @@ size_t tic_contrastive_scratch(const tic_ctx *ctx, int64_t b, int64_t d) {
         if (tic_choose(ctx, TIC_OP_CONTRASTIVE, a.precision, shape, &a, &choice, &err) != TIC_OK ||
             choice.variant->micro == NULL)
             continue; /* the reference books its own */
-        tic_scores s = scores_of(choice.variant->micro, &a);
+        tic_scores s = scores_of(choice.variant, choice.knobs, &a);
         const size_t bytes = tic_scores_plan(ctx, &s) + tic_align_up((size_t)s.blocks * 8);
         most = bytes > most ? bytes : most;
     }

@@ -16,9 +16,10 @@ typedef struct run {
     double *dots, *crosses;  /* [stripes]: sums of dS S, and of (q_row + q_col)(S' - S) */
 } run;
 
-static tic_scores scores_of(const tic_scores_micro *micro, const tic_distill_args *a,
+static tic_scores scores_of(const tic_variant *variant, const int *knobs, const tic_distill_args *a,
                             bool of_teacher) {
-    return (tic_scores){.micro = micro,
+    return (tic_scores){.micro = variant->micro,
+                        .most = knobs[0],
                         .precision = a->precision,
                         .b = a->b,
                         .d = of_teacher ? a->teacher_d : a->d,
@@ -38,11 +39,13 @@ static void begin_gather(void *state, int thread, int64_t stripe) {
 
 static void gather_one(const tic_scores *s, int thread, int64_t stripe, int64_t block) {
     const int64_t left = stripe * s->block;
+    tic_scores_begin_block(s);
     for (int64_t i = 0; i < tic_scores_strips(s, block); i++) {
         tic_scores_strip strip = tic_scores_strip_of(s, thread, stripe, block, i, false);
         s->micro->vec->gather(&strip, tic_scores_sums_at(s->row, left + strip.diagonal),
                               tic_scores_sums_at(s->column, left));
     }
+    tic_scores_end_block(s);
 }
 
 static void gather(void *state, int thread, int64_t stripe, int64_t block) {
@@ -64,6 +67,7 @@ static void gradient(void *state, int thread, int64_t stripe, int64_t block) {
     const tic_scores *s = &x->student, *t = &x->teacher;
     const float factor = s->scale / (2.0f * (float)s->b);
     const int64_t left = stripe * s->block;
+    tic_scores_begin_block(s);
     for (int64_t i = 0; i < tic_scores_strips(s, block); i++) {
         tic_scores_strip mine = tic_scores_strip_of(s, thread, stripe, block, i, true);
         tic_scores_strip theirs = tic_scores_strip_of(t, thread, stripe, block, i, true);
@@ -75,6 +79,7 @@ static void gradient(void *state, int thread, int64_t stripe, int64_t block) {
     }
     if (x->d_image)
         tic_scores_multiply(s, thread, stripe, block, x->d_image, x->d_text);
+    tic_scores_end_block(s);
 }
 
 static void end_gradient(void *state, int thread, int64_t stripe) {
@@ -122,10 +127,10 @@ static void both_passes(tic_ctx *ctx, run *x, tic_distill_args *a) {
     a->d_log_scale = a->d_image ? dot / a->scale : 0; /* the dots were of dS scale */
 }
 
-static size_t plan(const tic_ctx *ctx, run *x, const tic_scores_micro *micro,
+static size_t plan(const tic_ctx *ctx, run *x, const tic_variant *variant, const int *knobs,
                    const tic_distill_args *a) {
-    *x = (run){.student = scores_of(micro, a, false),
-               .teacher = scores_of(micro, a, true),
+    *x = (run){.student = scores_of(variant, knobs, a, false),
+               .teacher = scores_of(variant, knobs, a, true),
                .d_image = a->d_image,
                .d_text = a->d_text};
     const size_t bytes = tic_scores_plan(ctx, &x->student) + tic_scores_plan(ctx, &x->teacher);
@@ -134,9 +139,8 @@ static size_t plan(const tic_ctx *ctx, run *x, const tic_scores_micro *micro,
 
 TIC_RUN(tic_distill_drive) {
     tic_distill_args *a = (tic_distill_args *)args;
-    (void)knobs;
     run x;
-    TIC_TRY(tic_ctx_scratch(ctx, plan(ctx, &x, variant->micro, a), err));
+    TIC_TRY(tic_ctx_scratch(ctx, plan(ctx, &x, variant, knobs, a), err));
     const size_t mark = tic_arena_mark(&ctx->scratch);
     tic_scores_take(ctx, &x.student);
     tic_scores_take(ctx, &x.teacher);
@@ -171,7 +175,7 @@ size_t tic_distill_scratch(const tic_ctx *ctx, int64_t b, int64_t d, int64_t tea
         if (tic_choose(ctx, TIC_OP_DISTILL, a.precision, shape, &a, &choice, &err) != TIC_OK ||
             choice.variant->micro == NULL)
             continue; /* the reference books its own */
-        const size_t bytes = plan(ctx, &x, choice.variant->micro, &a);
+        const size_t bytes = plan(ctx, &x, choice.variant, choice.knobs, &a);
         most = bytes > most ? bytes : most;
     }
     return most;

@@ -8,7 +8,7 @@
 
 enum {
     KEPT = 512,  /* largest b whose scores are kept: 1 MiB */
-    BLOCK = 224, /* a multiple of the register tiles' 14 and 32: a thread's operands fill its L2 */
+    UNIT = 32,   /* of a block's size: whole panels and tiles of every kind */
     STRIPES = 8, /* that a small S is cut into at least */
     APART = 16,  /* floats between rows of scores beyond a block, so that they share no cache set */
     SPINS = 1024, /* before a waiting thread gives way */
@@ -84,6 +84,12 @@ static bool transposed(const tic_scores *s) {
     return s->micro->products->columns == NULL;
 }
 
+/* Rows of image_panels a block: d, rounded up to what a call touches, or whole panels. */
+static int64_t image_height(const tic_scores *s) {
+    return transposed(s) ? round_up(s->d, s->micro->products->strip)
+                         : s->panels * s->micro->products->panel;
+}
+
 /* Hands out parts of a block, or only counts them. */
 typedef struct parts {
     char *base;
@@ -108,7 +114,8 @@ static void take_thread(const tic_scores *s, parts *from, tic_scores_thread *t) 
     t->text_panels = take(from, gradients, s->panels * panel * block / per_unit(s), 4);
     t->ds_rows = take(from, gradients && pairs(s), block * block, sizeof(tic_bf16));
     t->ds_pairs = take(from, gradients && pairs(s), block / 2 * (block + APART), 4);
-    t->d_text = take(from, gradients && transposed(s), s->d * block, sizeof(float));
+    t->d_text = take(from, gradients && transposed(s),
+                     round_up(s->d, s->micro->products->strip) * block, sizeof(float));
     t->tile = take(from, gradients, s->micro->products->strip * panel, sizeof(float));
 }
 
@@ -120,10 +127,8 @@ static void take_all(const tic_ctx *ctx, tic_scores *s, parts *from) {
     for (int i = 0; i < 5; i++)
         *each[i] = take(from, true, b, sizeof(float));
     s->whole = take(from, s->kept, padded * s->ld, sizeof(float));
-    s->image_rows = take(from, bf16, b * s->lda, 4);
-    s->image_panels = take(
-        from, s->gradients,
-        (transposed(s) ? s->d : s->panels * s->micro->products->panel) * padded / per_unit(s), 4);
+    s->image_rows = take(from, bf16, padded * s->lda, 4);
+    s->image_panels = take(from, s->gradients, image_height(s) * padded / per_unit(s), 4);
     s->thread = take(from, true, ctx->threads, sizeof *s->thread);
     for (int i = 0; i < 2; i++)
         s->done[i] = take(from, true, s->blocks * TIC_SWEEP_APART, sizeof(int64_t));
@@ -139,7 +144,7 @@ size_t tic_scores_plan(const tic_ctx *ctx, tic_scores *s) {
     const int64_t panel = s->micro->products->panel;
     parts counted = {0};
     s->kept = tic_scores_kept(s->b);
-    s->block = least(round_up((s->b + STRIPES - 1) / STRIPES, 32), BLOCK);
+    s->block = least(round_up((s->b + STRIPES - 1) / STRIPES, UNIT), s->most / UNIT * UNIT);
     s->blocks = (s->b + s->block - 1) / s->block;
     s->ld = (s->kept ? s->blocks * s->block : s->block) + APART;
     s->d_units = units_of(s, s->d);
@@ -185,7 +190,7 @@ static void pack_panels(const tic_scores *s, int64_t rows, const void *x, void *
 static void pack_transposed(const tic_scores *s, int64_t rows, const void *x, void *out,
                             int64_t units) {
     enum { COLUMNS = 16 };
-    uint32_t few[COLUMNS * BLOCK / 2];
+    uint32_t few[COLUMNS * TIC_SCORES_COLUMNS / 2];
     for (int64_t c = 0; c < s->d; c += COLUMNS) {
         const int64_t n = least(COLUMNS, s->d - c);
         s->micro->vec->interleave(TIC_BF16, rows, n, (const tic_bf16 *)x + c, 2 * s->lda, few,
@@ -203,7 +208,7 @@ static const void *image_row(const tic_scores *s, int64_t i) {
 static float *image_panels(const tic_scores *s, int64_t r) {
     const int64_t units = s->block / per_unit(s);
     return (float *)s->image_panels +
-           r * units * (transposed(s) ? s->d : s->micro->products->panel);
+           r * units * (transposed(s) ? image_height(s) : s->micro->products->panel);
 }
 
 static void prepare_block(const tic_scores *s, int64_t r) {
@@ -225,8 +230,6 @@ static void prepare_block(const tic_scores *s, int64_t r) {
 }
 
 void tic_scores_enter(const tic_scores *s) {
-    if (s->micro->products->thread_begin)
-        s->micro->products->thread_begin();
 #pragma omp for schedule(static)
     for (int64_t r = 0; r < s->blocks; r++)
         prepare_block(s, r);
@@ -234,8 +237,6 @@ void tic_scores_enter(const tic_scores *s) {
 
 void tic_scores_leave(tic_ctx *ctx, tic_op op, const tic_scores *s) {
     const int thread = omp_get_thread_num();
-    if (s->micro->products->thread_end)
-        s->micro->products->thread_end();
     tic_count_issued(ctx, thread, op, s->thread[thread].issued);
 }
 
@@ -258,11 +259,22 @@ void tic_scores_begin_stripe(const tic_scores *s, int thread, int64_t stripe, bo
 /* ---- products ------------------------------------------------------------------------------- */
 
 static void count(const tic_scores *s, tic_scores_thread *t, int64_t rows, int64_t k) {
+    rows = round_up(rows, s->micro->products->row_unit);
     t->issued += (uint64_t)(rows * s->micro->products->panel * k * per_unit(s));
 }
 
 static int64_t strips_of(const tic_scores *s, int64_t rows) {
     return (rows + s->micro->products->strip - 1) / s->micro->products->strip;
+}
+
+void tic_scores_begin_block(const tic_scores *s) {
+    if (s->micro->products->begin)
+        s->micro->products->begin();
+}
+
+void tic_scores_end_block(const tic_scores *s) {
+    if (s->micro->products->end)
+        s->micro->products->end();
 }
 
 int64_t tic_scores_strips(const tic_scores *s, int64_t block) {
@@ -299,13 +311,21 @@ tic_scores_strip tic_scores_strip_of(const tic_scores *s, int thread, int64_t st
 typedef void product(int rows, int64_t k, const void *a, int64_t lda, const void *b, float *c,
                      int64_t ldc, bool accumulate);
 
-/* C[rows, n] = or += A B for n <= panel columns of which C has no more. */
+/* dS as the left factor of a product. */
+typedef struct operand {
+    product *call;
+    const float *a;
+    int64_t step, lda;  /* units from row to row of the product; as the call takes it */
+    bool panels_inside; /* a strip of A stays in L1 for all panels of B, or the other way round */
+} operand;
+
+/* C[rows, n] = or += A B for n <= panel columns; C has no more, and no more rows. */
 static void multiply_tile(const tic_scores *s, tic_scores_thread *t, product *call, int64_t rows,
                           int64_t k, const void *a, int64_t lda, const void *b, float *c,
                           int64_t ldc, int64_t n, bool accumulate) {
     const int64_t panel = s->micro->products->panel;
     count(s, t, rows, k);
-    if (n == panel) {
+    if (n == panel && rows % s->micro->products->row_unit == 0) {
         call((int)rows, k, a, lda, b, c, ldc, accumulate);
         return;
     }
@@ -315,19 +335,18 @@ static void multiply_tile(const tic_scores *s, tic_scores_thread *t, product *ca
             c[i * ldc + j] = (accumulate ? c[i * ldc + j] : 0) + t->tile[i * panel + j];
 }
 
-/* C[rows, d] = or += A B for packed panels of d, `apart` floats from one to the next; A's strips of
- * rows stand `step` units apart. */
-static void multiply(const tic_scores *s, tic_scores_thread *t, product *call, int64_t rows,
-                     int64_t k, const float *a, int64_t step, int64_t lda, const float *b,
-                     int64_t apart, float *c, bool accumulate) {
+/* C[rows, d] = or += A B for packed panels of d, `apart` floats from one to the next. */
+static void multiply(const tic_scores *s, tic_scores_thread *t, const operand *x, int64_t rows,
+                     int64_t k, const float *b, int64_t apart, float *c, bool accumulate) {
     const int64_t panel = s->micro->products->panel, strips = strips_of(s, rows);
-    for (int64_t q = 0; q < s->panels; q++)
-        for (int64_t i = 0; i < strips; i++) {
-            const int64_t first = i * rows / strips, count = (i + 1) * rows / strips - first;
-            multiply_tile(s, t, call, count, k, a + first * step, lda, b + q * apart,
-                          c + first * s->d + q * panel, s->d, least(panel, s->d - q * panel),
-                          accumulate);
-        }
+    for (int64_t at = 0; at < s->panels * strips; at++) {
+        const int64_t q = x->panels_inside ? at % s->panels : at / strips;
+        const int64_t i = x->panels_inside ? at / s->panels : at % strips;
+        const int64_t first = i * rows / strips, count = (i + 1) * rows / strips - first;
+        multiply_tile(s, t, x->call, count, k, x->a + first * x->step, x->lda, b + q * apart,
+                      c + first * s->d + q * panel, s->d, least(panel, s->d - q * panel),
+                      accumulate);
+    }
 }
 
 /* dS as operands of bf16: rows for d_image, rows in pairs for d_text. */
@@ -366,25 +385,24 @@ void tic_scores_multiply(const tic_scores *s, int thread, int64_t stripe, int64_
     const int64_t rows = least(s->block, s->b - top), n = least(s->block, s->b - left);
     const int64_t padded = round_up(n, products->panel), units = s->block / per_unit(s);
     float *ds = s->kept ? s->whole + top * s->ld + left : t->block;
-    const float *a = ds, *columns = ds;
-    int64_t lda = s->ld, columns_lda = s->ld;
+    operand of_image = {products->rows, ds, s->ld, s->ld, false};
+    operand of_text = {products->columns, ds, 1, s->ld, true};
     if (pairs(s)) {
         narrow_block(s, t, ds, rows, padded);
-        a = (const float *)t->ds_rows;
-        lda = s->block / 2;
-        columns = (const float *)t->ds_pairs;
-        columns_lda = s->block + APART;
+        of_image.a = (const float *)t->ds_rows;
+        of_image.step = of_image.lda = s->block / 2;
+        of_text.a = (const float *)t->ds_pairs;
+        of_text.lda = s->block + APART;
     }
     for (int64_t i = 0; rounds(s) && i < rows; i++)
         s->micro->vec->round(padded, ds + i * s->ld);
-    multiply(s, t, products->rows, rows, units_of(s, n), a, lda, lda, t->text_panels,
-             units * products->panel, d_image + top * s->d, stripe > 0);
+    multiply(s, t, &of_image, rows, units_of(s, n), t->text_panels, units * products->panel,
+             d_image + top * s->d, stripe > 0);
     if (transposed(s))
         multiply_transposed(s, t, units_of(s, rows), image_panels(s, block), padded, block > 0);
     else
-        multiply(s, t, products->columns, n, units_of(s, rows), columns, 1, columns_lda,
-                 image_panels(s, block), s->blocks * units * products->panel, d_text + left * s->d,
-                 block > 0);
+        multiply(s, t, &of_text, n, units_of(s, rows), image_panels(s, block),
+                 s->blocks * units * products->panel, d_text + left * s->d, block > 0);
 }
 
 void tic_scores_end_stripe(const tic_scores *s, int thread, int64_t stripe, float *d_text) {

@@ -50,6 +50,7 @@ typedef struct tic_scores {
     float scale;
     bool exact_diagonal; /* pairs' scores from f32 features whatever the precision */
     bool gradients;
+    int64_t most; /* rows and columns of a block: the knob */
     /* derived by tic_scores_plan */
     bool kept;
     int64_t block;           /* rows and columns of a block */
@@ -81,6 +82,9 @@ void tic_scores_enter(const tic_scores *s);
 void tic_scores_leave(tic_ctx *ctx, tic_op op, const tic_scores *s);
 /* Packs a stripe's texts: for S, and for d_image when `panels`. */
 void tic_scores_begin_stripe(const tic_scores *s, int thread, int64_t stripe, bool panels);
+/* Around all that follows, block by block. */
+void tic_scores_begin_block(const tic_scores *s);
+void tic_scores_end_block(const tic_scores *s);
 /* A block's strip of scores, computed, or found when kept and `again`. */
 int64_t tic_scores_strips(const tic_scores *s, int64_t block); /* of a block */
 tic_scores_strip tic_scores_strip_of(const tic_scores *s, int thread, int64_t stripe, int64_t block,

@@ -160,6 +160,7 @@ static void columns(int count, int64_t k, const void *a, int64_t lda, const void
 
 const tic_scores_products tic_scores_products_portable = {
     .strip = 4,
+    .row_unit = 1,
     .panel = 8,
     .k_unit = 1,
     .unit = TIC_F32,
@@ -197,6 +198,7 @@ static void {layout}(int count, int64_t k, const void *a, int64_t lda, const voi
     return out + f"""
 const tic_scores_products tic_scores_products_{tier} = {{
     .strip = {most},
+    .row_unit = 1,
     .panel = {2 * lanes},
     .k_unit = 1,
     .unit = {dtype},
