@@ -59,34 +59,65 @@ static inline void *tic_mat_row(tic_mat m, int64_t i, int64_t j) {
 
 #define TIC_DECLARE_TIERS(type, name) extern const type name##_portable, name##_avx2, name##_avx512
 
+/* Where a product's tile goes: c = or += (when `add`) the tile, each row times its factor when
+ * `factor` is not NULL. Generated assembly knows these offsets (kernels/gen/attention.py). */
 enum { TIC_ATTENTION_ROWS = 96 }; /* most queries that are done at a time */
+/* Scratch of the drivers, as tic_attention_scratch. */
+size_t tic_attention_f32_scratch(const tic_ctx *ctx, int64_t max_q, int64_t max_kv, int head_dim);
 
-/* Attention, on f32 scratch. Rows of scores are padded to whole vectors of `lanes`. */
+typedef struct tic_attention_into {
+    float *c;
+    int64_t ldc; /* in bytes */
+    const float *factor;
+    int64_t add;
+} tic_attention_into;
+/* C[rows, vectors * lanes] from A[rows, k] B[k, ...]; issues rows * vectors * lanes * k MACs, sums
+ * of an element run over k in order whatever the tile. */
+typedef void tic_attention_product(int64_t k, const float *a, int64_t lda, const float *b,
+                                   int64_t ldb, const tic_attention_into *into);
+enum { TIC_ATTENTION_VECTORS = 4, TIC_ATTENTION_TILE_ROWS = 16 };
+/* f32 tiles of a tier by [vectors - 1][rows - 1]; rows[v - 1] is the most there is for v vectors.
+ */
+typedef struct tic_attention_products {
+    int lanes, vectors, rows[TIC_ATTENTION_VECTORS];
+    tic_attention_product *along[TIC_ATTENTION_VECTORS][TIC_ATTENTION_TILE_ROWS]; /* A row-major */
+    tic_attention_product
+        *across[TIC_ATTENTION_VECTORS][TIC_ATTENTION_TILE_ROWS]; /* A transposed */
+} tic_attention_products;
+TIC_DECLARE_TIERS(tic_attention_products, tic_attention_products);
+
+/* Columns of scores that one pass sees: key j is seen by query q when j < visible + q, where
+ * causal, else when j < keys. */
+typedef struct tic_attention_scores {
+    int64_t keys, queries; /* queries: a multiple of lanes */
+    bool causal;
+    int64_t visible;
+    float scale;
+    int64_t ld; /* of every matrix of scores, [keys, ld] */
+} tic_attention_scores;
+
+/* Attention, on f32: scores stand transposed, S' = K Q', a row a key, so that what belongs to a
+ * query (maximum, sum, lse, delta) is a lane and never a reduction within a vector. */
 typedef struct tic_attention_micro {
-    int lanes;
-    /* C[m, n] = or += A[m, k] B[k, n]; n is a multiple of lanes; A's element (i, p) is
-     * a[i * a_row + p * a_step]. Issues m * n * k MACs. */
-    void (*product)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_step,
-                    const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate);
+    const tic_attention_products *products;
     /* out[rows, padded] = in[rows, d], zeros from column d on; padded is a multiple of lanes. */
     void (*pack)(int64_t rows, int64_t d, const void *in, tic_dtype type, int64_t ld, float *out,
                  int64_t padded);
-    /* out[d, ld_out] = inᵀ for in[rows, d], zeros from column rows up to a multiple of lanes. */
+    /* out[d, ld_out] = the transpose of in[rows, d], zeros from column rows up to whole vectors. */
     void (*pack_transposed)(int64_t rows, int64_t d, const void *in, tic_dtype type, int64_t ld,
                             float *out, int64_t ld_out);
-    /* out[rows, d] = factor[row] (1 when NULL) in[rows, padded]. */
-    void (*unpack)(int64_t rows, int64_t d, const float *in, int64_t padded, const float *factor,
-                   void *out, tic_dtype type, int64_t ld);
-    /* Row r of s[rows, ld] sees its first `visible + r` columns, at most n: s = exp(scale s - max),
-     * zero in the other columns up to n rounded up; lse and the reciprocal sum a row. */
-    void (*softmax)(int64_t rows, int64_t n, int64_t visible, float scale, float *s, int64_t ld,
-                    float *lse, float *reciprocal);
+    /* out[rows, d] = in[rows, padded]. */
+    void (*unpack)(int64_t rows, int64_t d, const float *in, int64_t padded, void *out,
+                   tic_dtype type, int64_t ld);
+    /* s = exp(scale s - max), zero where a key is not seen; lse and the reciprocal sum a query. */
+    void (*softmax)(const tic_attention_scores *scores, float *s, float *lse, float *reciprocal);
     /* delta[r] = sum of a[r] ∘ b[r] over d columns. */
     void (*dots)(int64_t rows, int64_t d, const void *a, int64_t ld_a, const void *b, int64_t ld_b,
                  tic_dtype type, float *delta);
-    /* s = P = exp(scale s - lse), dp = dS = P (dp - delta) scale, zeros as in softmax. */
-    void (*softmax_backward)(int64_t rows, int64_t n, int64_t visible, float scale, float *s,
-                             float *dp, int64_t ld, const float *lse, const float *delta);
+    /* s = P = exp(scale s - lse), dp = dS = P (dp - delta) scale, zero where a key is not seen. lse
+     * and delta are spoilt. */
+    void (*softmax_backward)(const tic_attention_scores *scores, float *s, float *dp, float *lse,
+                             float *delta);
 } tic_attention_micro;
 TIC_DECLARE_TIERS(tic_attention_micro, tic_attention_micro);
 

@@ -39,8 +39,12 @@ enum { BOTH = 1 << TIC_F32 | 1 << TIC_BF16 };
         REFERENCE_ROW(op, precisions, name##_ref)
 
 #define NO_KNOBS .knobs = {{.name = NULL}}
-/* `rows` of queries are done at a time. */
-#define ATTENTION_KNOBS(rows) .knobs = {{"rows", rows, 6, TIC_ATTENTION_ROWS}}
+/* `rows` of queries are done at a time; of sequences of `copy` keys and more operands are copied;
+ * where there are `ahead` keys and more, the next operands are asked for while these are used. */
+#define ATTENTION_KNOBS(rows, copy, ahead)                                                         \
+    .knobs = {{"rows", rows, 4, TIC_ATTENTION_ROWS},                                               \
+              {"copy", copy, 1, 65536},                                                            \
+              {"ahead", ahead, 1, 65536}}
 
 /* Generated products (kernels/gen/contrastive.py) and the loops of a tier around them. */
 static const tic_scores_micro scores_amx = {&tic_scores_products_amx, &tic_scores_vec_avx512};
@@ -113,9 +117,9 @@ const tic_variant tic_registry[] = {
         .info = {"ref", TIC_OP_GEMM, TIC_ISA_PORTABLE, BOTH, "the reference: sums in double"},
         .run = tic_gemm_ref,
     },
-    TIERED(TIC_OP_ATTENTION, BOTH, tic_attention, tic_attention_micro, ATTENTION_KNOBS(24)),
+    TIERED(TIC_OP_ATTENTION, BOTH, tic_attention, tic_attention_micro, ATTENTION_KNOBS(48, 33, 33)),
     TIERED(TIC_OP_ATTENTION_BACKWARD, BOTH, tic_attention_backward, tic_attention_micro,
-           ATTENTION_KNOBS(48)),
+           ATTENTION_KNOBS(32, 33, 33)),
     SCORES(TIC_OP_CONTRASTIVE, tic_contrastive),
     SCORES(TIC_OP_DISTILL, tic_distill),
     TIERED(TIC_OP_LAYERNORM, BOTH, tic_layernorm, tic_layernorm_micro, NO_KNOBS),

@@ -1,181 +1,13 @@
-/* Attention: entry points and driver. A task is one head of one sequence, done by one thread with
- * scratch of its own, so that results cannot depend on the number of threads. A task packs the
- * keys and values of its head and then walks blocks of query rows; the scores of a block stay in
- * cache and no L x L matrix exists. */
-#include "kernels/ops.h"
+/* Attention: entry points, and what its drivers share. */
+#include "kernels/drive/attention.h"
 
-#include <omp.h>
 #include <stdio.h>
 
-enum { MAX_LANES = 16 };
+/* ---- tasks ---------------------------------------------------------------------------------- */
 
-typedef struct sizes {     /* of a call */
-    int64_t queries, keys; /* of the longest sequence */
-    int64_t rows;          /* a block of queries */
-    int64_t ld_scores;     /* keys, rounded up to whole vectors */
-    int64_t padded;        /* head_dim, rounded up */
-} sizes;
+enum { UNIT_BYTES = 256 << 10 }; /* of all operands: two units fit in a small second-level cache */
 
-typedef struct buffers { /* of a thread, f32 */
-    float *kt, *vt;      /* [head_dim, ld_scores]: Kᵀ, Vᵀ */
-    float *k, *v;        /* [keys, padded] */
-    float *dk, *dv;      /* [keys, padded] */
-    float *q, *d_o, *o;  /* [rows, padded]; o also holds dQ */
-    float *s, *dp;       /* [rows, ld_scores] */
-    float *lse, *factor; /* [rows]; factor: reciprocal sums, or delta */
-} buffers;
-
-typedef struct task { /* one head of one sequence */
-    const tic_attention_args *a;
-    const tic_attention_micro *micro;
-    sizes size;
-    buffers at;
-    int64_t first_query, queries, first_key, keys, column;
-    int head;
-    uint64_t macs;
-} task;
-
-/* ---- sizes and scratch ---------------------------------------------------------------------- */
-
-/* A stride that is a multiple of 1 KiB would map a column of scores to a few cache sets. */
-static int64_t score_stride(int64_t keys, int64_t lanes) {
-    int64_t ld = (keys + lanes - 1) / lanes * lanes;
-    return ld % 256 == 0 ? ld + lanes : ld;
-}
-
-static sizes sizes_of(int64_t queries, int64_t keys, int64_t head_dim, int64_t rows,
-                      int64_t lanes) {
-    rows = rows < queries ? rows : queries;
-    return (sizes){queries, keys, rows, score_stride(keys, lanes),
-                   (head_dim + lanes - 1) / lanes * lanes};
-}
-
-/* Cuts `block` into the buffers, or with NULL only measures: the number of floats. */
-static size_t lay_out(const sizes *s, int64_t head_dim, float *block, buffers *out) {
-    const struct {
-        float **at;
-        int64_t floats;
-    } parts[] = {
-        {&out->kt, head_dim * s->ld_scores},
-        {&out->vt, head_dim * s->ld_scores},
-        {&out->k, s->keys * s->padded},
-        {&out->v, s->keys * s->padded},
-        {&out->dk, s->keys * s->padded},
-        {&out->dv, s->keys * s->padded},
-        {&out->q, s->rows * s->padded},
-        {&out->d_o, s->rows * s->padded},
-        {&out->o, s->rows * s->padded},
-        {&out->s, s->rows * s->ld_scores},
-        {&out->dp, s->rows * s->ld_scores},
-        {&out->lse, s->rows},
-        {&out->factor, s->rows},
-    };
-    size_t used = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (block)
-            *parts[i].at = block + used;
-        used += tic_align_up((size_t)parts[i].floats * sizeof(float)) / sizeof(float);
-    }
-    return used;
-}
-
-size_t tic_attention_scratch(const tic_ctx *ctx, int64_t max_q, int64_t max_kv, int head_dim) {
-    buffers unused;
-    sizes s = sizes_of(max_q, max_kv, head_dim, TIC_ATTENTION_ROWS, MAX_LANES);
-    s.ld_scores += MAX_LANES; /* a narrower tier may step over a multiple where this one did not */
-    return (size_t)ctx->threads * lay_out(&s, head_dim, NULL, &unused) * sizeof(float);
-}
-
-/* ---- a task --------------------------------------------------------------------------------- */
-
-/* Keys that row i of the task's queries sees. */
-static int64_t visible(const task *t, int64_t i) {
-    return t->a->causal ? i + 1 + t->keys - t->queries : t->keys;
-}
-
-static int64_t round_up(int64_t n, int64_t lanes) {
-    return (n + lanes - 1) / lanes * lanes;
-}
-
-static void product(task *t, int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row,
-                    int64_t a_step, const float *b, int64_t ldb, float *c, int64_t ldc,
-                    bool accumulate) {
-    t->micro->product(m, n, k, a, a_row, a_step, b, ldb, c, ldc, accumulate);
-    t->macs += (uint64_t)(m * n * k);
-}
-
-static void pack(const task *t, tic_mat m, int64_t row, int64_t rows, float *out) {
-    t->micro->pack(rows, t->a->head_dim, tic_mat_row(m, row, t->column), m.type, m.ld, out,
-                   t->size.padded);
-}
-
-static void pack_transposed(const task *t, tic_mat m, float *out) {
-    t->micro->pack_transposed(t->keys, t->a->head_dim, tic_mat_row(m, t->first_key, t->column),
-                              m.type, m.ld, out, t->size.ld_scores);
-}
-
-static void unpack(const task *t, tic_mat m, int64_t row, int64_t rows, const float *in,
-                   const float *factor) {
-    t->micro->unpack(rows, t->a->head_dim, in, t->size.padded, factor,
-                     tic_mat_row(m, row, t->column), m.type, m.ld);
-}
-
-static void forward_task(task *t) {
-    const tic_attention_args *a = t->a;
-    const buffers *at = &t->at;
-    const int64_t padded = t->size.padded, ld = t->size.ld_scores, d = a->head_dim;
-    pack_transposed(t, a->k, at->kt);
-    pack(t, a->v, t->first_key, t->keys, at->v);
-    for (int64_t i = 0, rows; i < t->queries; i += rows) {
-        rows = t->queries - i < t->size.rows ? t->queries - i : t->size.rows;
-        const int64_t query = t->first_query + i, keys = visible(t, i + rows - 1);
-        pack(t, a->q, query, rows, at->q);
-        product(t, rows, round_up(keys, t->micro->lanes), d, at->q, padded, 1, at->kt, ld, at->s,
-                ld, false);
-        t->micro->softmax(rows, keys, visible(t, i), a->scale, at->s, ld, at->lse, at->factor);
-        product(t, rows, padded, keys, at->s, ld, 1, at->v, padded, at->o, padded, false);
-        unpack(t, a->o, query, rows, at->o, at->factor);
-        for (int64_t r = 0; a->lse && r < rows; r++)
-            a->lse[(query + r) * a->heads + t->head] = at->lse[r];
-    }
-}
-
-/* Answers forward_task, block by block; dK and dV grow in f32 in the order of the blocks. */
-static void backward_task(task *t) {
-    const tic_attention_args *a = t->a;
-    const buffers *at = &t->at;
-    const int64_t padded = t->size.padded, ld = t->size.ld_scores, d = a->head_dim;
-    pack_transposed(t, a->k, at->kt);
-    pack_transposed(t, a->v, at->vt);
-    pack(t, a->k, t->first_key, t->keys, at->k);
-    for (int64_t i = 0; i < t->keys * padded; i++)
-        at->dk[i] = at->dv[i] = 0;
-    for (int64_t i = 0, rows; i < t->queries; i += rows) {
-        rows = t->queries - i < t->size.rows ? t->queries - i : t->size.rows;
-        const int64_t query = t->first_query + i, keys = visible(t, i + rows - 1);
-        const int64_t width = round_up(keys, t->micro->lanes);
-        pack(t, a->q, query, rows, at->q);
-        pack(t, a->d_o, query, rows, at->d_o);
-        t->micro->dots(rows, d, tic_mat_row(a->d_o, query, t->column), a->d_o.ld,
-                       tic_mat_row(a->o, query, t->column), a->o.ld, a->o.type, at->factor);
-        for (int64_t r = 0; r < rows; r++)
-            at->lse[r] = a->lse[(query + r) * a->heads + t->head];
-        product(t, rows, width, d, at->q, padded, 1, at->kt, ld, at->s, ld, false);
-        product(t, rows, width, d, at->d_o, padded, 1, at->vt, ld, at->dp, ld, false);
-        t->micro->softmax_backward(rows, keys, visible(t, i), a->scale, at->s, at->dp, ld, at->lse,
-                                   at->factor);
-        product(t, keys, padded, rows, at->s, 1, ld, at->d_o, padded, at->dv, padded, true);
-        product(t, keys, padded, rows, at->dp, 1, ld, at->q, padded, at->dk, padded, true);
-        product(t, rows, padded, keys, at->dp, ld, 1, at->k, padded, at->o, padded, false);
-        unpack(t, a->dq, query, rows, at->o, NULL);
-    }
-    unpack(t, a->dk, t->first_key, t->keys, at->dk, NULL);
-    unpack(t, a->dv, t->first_key, t->keys, at->dv, NULL);
-}
-
-/* ---- all tasks ------------------------------------------------------------------------------ */
-
-static void longest(const tic_attention_args *a, int64_t *queries, int64_t *keys) {
+void tic_attention_longest(const tic_attention_args *a, int64_t *queries, int64_t *keys) {
     *queries = *keys = 0;
     for (int64_t s = 0; s < a->sequences; s++) {
         int64_t q = a->q_offsets[s + 1] - a->q_offsets[s];
@@ -185,54 +17,98 @@ static void longest(const tic_attention_args *a, int64_t *queries, int64_t *keys
     }
 }
 
-static void select_task(task *t, int64_t index) {
+tic_attention_units tic_attention_units_of(const tic_attention_args *a, int64_t ahead, int threads,
+                                           tic_attention_range *ranges) {
+    const int64_t rows = 4 * (int64_t)(a->q_offsets[a->sequences] + a->kv_offsets[a->sequences]);
+    const int64_t bytes = rows / a->sequences * a->head_dim * (int64_t)tic_dtype_size(a->q.type);
+    int64_t heads = UNIT_BYTES / (bytes + 1);
+    /* a few units a thread at least */
+    const int64_t shared = a->sequences * a->heads / (4 * (int64_t)threads);
+    heads = heads < shared ? heads : shared;
+    heads = heads < 1 ? 1 : heads < a->heads ? heads : a->heads;
+    const int64_t parts = (a->heads + heads - 1) / heads;
+    heads = (a->heads + parts - 1) / parts;
+    const int64_t count = a->sequences * ((a->heads + heads - 1) / heads);
+    for (int i = 0; i < threads; i++)
+        ranges[i].left =
+            (uint64_t)(count * i / threads) << 32 | (uint64_t)(count * (i + 1) / threads);
+    return (tic_attention_units){heads, count, ahead, threads, ranges};
+}
+
+/* From the front of the thread's own range, or, when that is empty, from the end of another. */
+static int64_t take_unit(const tic_attention_units *units, int thread) {
+    for (int i = 0; i < units->threads; i++) {
+        const int owner = (thread + i) % units->threads;
+        uint64_t *range = &units->ranges[owner].left;
+        uint64_t left = __atomic_load_n(range, __ATOMIC_RELAXED);
+        for (;;) {
+            const uint64_t front = left >> 32, end = left & UINT32_MAX;
+            if (front >= end)
+                break;
+            const uint64_t rest = i == 0 ? (front + 1) << 32 | end : front << 32 | (end - 1);
+            if (__atomic_compare_exchange_n(range, &left, rest, true, __ATOMIC_RELAXED,
+                                            __ATOMIC_RELAXED))
+                return (int64_t)(i == 0 ? front : end - 1);
+        }
+    }
+    return -1;
+}
+
+static void enter_unit(tic_attention_task *t, const tic_attention_units *units, int64_t unit) {
     const tic_attention_args *a = t->a;
-    const int64_t s = index / a->heads;
-    t->head = (int)(index % a->heads);
-    t->column = (int64_t)t->head * a->head_dim;
+    const int64_t parts = (a->heads + units->heads - 1) / units->heads, s = unit / parts;
+    const int64_t head = unit % parts * units->heads;
+    t->head = (int)head;
+    t->end = (int)(head + units->heads < a->heads ? head + units->heads : a->heads);
     t->first_query = a->q_offsets[s];
     t->queries = a->q_offsets[s + 1] - t->first_query;
     t->first_key = a->kv_offsets[s];
     t->keys = a->kv_offsets[s + 1] - t->first_key;
 }
 
-static tic_status run(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
-                      const tic_attention_args *a, tic_op op, void (*do_task)(task *),
-                      tic_error *err) {
-    const tic_attention_micro *micro = variant->micro;
-    int64_t queries, keys;
-    longest(a, &queries, &keys);
-    const sizes size = sizes_of(queries, keys, a->head_dim, knobs[0], micro->lanes);
-    const size_t each = lay_out(&size, a->head_dim, NULL, &(buffers){0});
-    const size_t bytes = (size_t)ctx->threads * each * sizeof(float);
-    TIC_TRY(tic_ctx_scratch(ctx, bytes, err));
-    const size_t mark = tic_arena_mark(&ctx->scratch);
-    float *block = tic_arena_take(&ctx->scratch, bytes);
-    const int64_t tasks = a->sequences * a->heads;
-    const int64_t share = tasks / (16 * (int64_t)ctx->threads);
-    const int chunk = share < 1 ? 1 : share > 16 ? 16 : (int)share;
-#pragma omp parallel num_threads(ctx->threads)
-    {
-        const int thread = omp_get_thread_num();
-        task t = {.a = a, .micro = micro, .size = size};
-        lay_out(&size, a->head_dim, block + (size_t)thread * each, &t.at);
-#pragma omp for schedule(dynamic, chunk)
-        for (int64_t index = 0; index < tasks; index++) {
-            select_task(&t, index);
-            do_task(&t);
-        }
-        tic_count_issued(ctx, thread, op, t.macs);
+/* Lists the operands of `unit`: those that are read, and those that are written, whose lines a
+ * store would have to wait for too. */
+static void list_ahead(tic_attention_task *t, const tic_attention_units *units, int64_t unit,
+                       bool backward) {
+    const tic_attention_args *a = t->a;
+    tic_attention_task next = {.a = a};
+    enter_unit(&next, units, unit);
+    const int64_t element = (int64_t)tic_dtype_size(a->q.type);
+    const tic_mat mats[] = {a->k, a->v, a->q, a->o, a->d_o, a->dk, a->dv, a->dq};
+    const bool by_key[] = {true, true, false, false, false, true, true, false};
+    tic_attention_ahead *h = &t->ahead;
+    const int64_t tiles = h->tiles > 0 ? h->tiles : 16;
+    int64_t lines = 0;
+    *h = (tic_attention_ahead){.count = next.keys < units->ahead ? 0 : backward ? 8 : 4};
+    for (int i = 0; i < h->count; i++) {
+        const int64_t row = by_key[i] ? next.first_key : next.first_query;
+        h->operands[i] =
+            (tic_attention_operand){tic_mat_row(mats[i], row, (int64_t)next.head * a->head_dim),
+                                    by_key[i] ? next.keys : next.queries, mats[i].ld * element,
+                                    (next.end - next.head) * a->head_dim * element};
+        lines += h->operands[i].rows * (h->operands[i].width / 64 + 1);
     }
-    tic_arena_release(&ctx->scratch, mark);
-    return TIC_OK;
+    h->budget = lines / tiles + 1;
 }
 
-TIC_RUN(tic_attention_drive) {
-    return run(ctx, variant, knobs, args, TIC_OP_ATTENTION, forward_task, err);
+bool tic_attention_next(tic_attention_task *t, const tic_attention_units *units, bool backward) {
+    if (++t->head >= t->end) {
+        const int64_t unit = t->end == 0 ? take_unit(units, t->thread) : t->taken;
+        if (unit < 0)
+            return false;
+        enter_unit(t, units, unit);
+        t->taken = take_unit(units, t->thread);
+        if (t->taken >= 0)
+            list_ahead(t, units, t->taken, backward);
+        else
+            t->ahead.count = 0;
+    }
+    t->column = (int64_t)t->head * t->a->head_dim;
+    return true;
 }
 
-TIC_RUN(tic_attention_backward_drive) {
-    return run(ctx, variant, knobs, args, TIC_OP_ATTENTION_BACKWARD, backward_task, err);
+size_t tic_attention_scratch(const tic_ctx *ctx, int64_t max_q, int64_t max_kv, int head_dim) {
+    return tic_attention_f32_scratch(ctx, max_q, max_kv, head_dim);
 }
 
 /* ---- entry points --------------------------------------------------------------------------- */
@@ -272,7 +148,7 @@ static tic_status enter(tic_ctx *ctx, const tic_attention_args *a, bool backward
     if (backward && !a->lse)
         return tic_fail(err, TIC_EUSAGE, "attention_backward: needs forward's lse");
     int64_t queries, keys;
-    longest(a, &queries, &keys);
+    tic_attention_longest(a, &queries, &keys);
     char shape[96];
     snprintf(shape, sizeof shape, "s%lld,h%d,d%d,q%lld,k%lld%s", (long long)a->sequences, a->heads,
              a->head_dim, (long long)queries, (long long)keys, a->causal ? ",causal" : "");

@@ -1,90 +1,12 @@
-/* Micro-loops of attention: the register-tiled product, packing, softmax and its backward. All work
- * on f32 scratch whose rows are padded to whole vectors, so that only packing and unpacking know
- * about edges and element types. */
+/* Micro-loops of attention: packing, softmax and its backward. All work on f32 scratch whose rows
+ * are padded to whole vectors, so that only packing and unpacking know about edges and element
+ * types. Scores stand transposed: a lane is a query, a row a key. */
 #include "kernels/ops.h"
-#include "kernels/vec/vec.h"
+#include "kernels/vec/exp2.h"
 
 #include <math.h>
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
-
-/* ---- product -------------------------------------------------------------------------------- */
-
-/* Accumulators are TILE_ROWS * TILE_VECTORS registers, beside them one vector of B a column and a
- * broadcast: 24 + 4 + 1 of 32 registers, or 12 + 2 + 1 of 16. */
-enum { TILE_ROWS = 6, TILE_VECTORS = VF_LANES == 16 ? 4 : 2 };
-
-/* C[rows, vectors] = or += A B; rows and vectors are constants where this is inlined. */
-ALWAYS_INLINE void tile(int rows, int vectors, int64_t k, const float *a, int64_t a_row,
-                        int64_t a_step, const float *b, int64_t ldb, float *c, int64_t ldc,
-                        bool accumulate) {
-    vf sum[TILE_ROWS][TILE_VECTORS];
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vectors; v++)
-            sum[r][v] = accumulate ? vf_load(c + r * ldc + v * VF_LANES) : vf_set(0);
-    for (int64_t p = 0; p < k; p++) {
-        vf x[TILE_VECTORS];
-        for (int v = 0; v < vectors; v++)
-            x[v] = vf_load(b + p * ldb + v * VF_LANES);
-        for (int r = 0; r < rows; r++) {
-            vf y = vf_set(a[r * a_row + p * a_step]);
-            for (int v = 0; v < vectors; v++)
-                sum[r][v] = vf_fma(y, x[v], sum[r][v]);
-        }
-    }
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vectors; v++)
-            vf_store(c + r * ldc + v * VF_LANES, sum[r][v]);
-}
-
-#define TILE(rows, vectors)                                                                        \
-    TIC_PRODUCT static void tile_##rows##_##vectors(int64_t k, const float *a, int64_t a_row,      \
-                                                    int64_t a_step, const float *b, int64_t ldb,   \
-                                                    float *c, int64_t ldc, bool accumulate) {      \
-        tile(rows, vectors, k, a, a_row, a_step, b, ldb, c, ldc, accumulate);                      \
-    }
-#define TILES(vectors)                                                                             \
-    TILE(1, vectors)                                                                               \
-    TILE(2, vectors) TILE(3, vectors) TILE(4, vectors) TILE(5, vectors) TILE(6, vectors)
-#define TILE_NAMES(vectors)                                                                        \
-    {                                                                                              \
-        tile_1_##vectors, tile_2_##vectors, tile_3_##vectors, tile_4_##vectors, tile_5_##vectors,  \
-            tile_6_##vectors                                                                       \
-    }
-typedef void tile_fn(int64_t k, const float *a, int64_t a_row, int64_t a_step, const float *b,
-                     int64_t ldb, float *c, int64_t ldc, bool accumulate);
-TILES(1)
-TILES(2)
-#if defined(__AVX512F__)
-TILES(3)
-TILES(4)
-#endif
-static tile_fn *const tiles[TILE_VECTORS][TILE_ROWS] = {
-    TILE_NAMES(1),
-    TILE_NAMES(2),
-#if defined(__AVX512F__)
-    TILE_NAMES(3),
-    TILE_NAMES(4),
-#endif
-};
-
-/* The size of the next of the nearly equal parts, none above `most`, that `left` is cut into. */
-static int64_t next_part(int64_t left, int64_t most) {
-    int64_t parts = (left + most - 1) / most;
-    return (left + parts - 1) / parts;
-}
-
-static void product(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_step,
-                    const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate) {
-    for (int64_t j = 0, vectors; j < n; j += vectors * VF_LANES) {
-        vectors = next_part((n - j) / VF_LANES, TILE_VECTORS);
-        for (int64_t i = 0, rows; i < m; i += rows) {
-            rows = next_part(m - i, TILE_ROWS);
-            tiles[vectors - 1][rows - 1](k, a + i * a_row, a_row, a_step, b + j, ldb,
-                                         c + i * ldc + j, ldc, accumulate);
-        }
-    }
-}
 
 /* ---- packing -------------------------------------------------------------------------------- */
 
@@ -156,52 +78,79 @@ static void pack_transposed(int64_t rows, int64_t d, const void *in, tic_dtype t
         pack_transposed_as(rows, d, in, TIC_BF16, ld, out, ld_out);
 }
 
-ALWAYS_INLINE void unpack_as(int64_t rows, int64_t d, const float *in, int64_t padded,
-                             const float *factor, void *out, tic_dtype type, int64_t ld) {
-    for (int64_t i = 0; i < rows; i++) {
-        vf f = vf_set(factor ? factor[i] : 1);
+ALWAYS_INLINE void unpack_as(int64_t rows, int64_t d, const float *in, int64_t padded, void *out,
+                             tic_dtype type, int64_t ld) {
+    for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < d; j += VF_LANES)
-            vf_store_as(out, type, i * ld + j, f * vf_load(in + i * padded + j), part(d - j));
-    }
+            vf_store_as(out, type, i * ld + j, vf_load(in + i * padded + j), part(d - j));
 }
 
-static void unpack(int64_t rows, int64_t d, const float *in, int64_t padded, const float *factor,
-                   void *out, tic_dtype type, int64_t ld) {
+static void unpack(int64_t rows, int64_t d, const float *in, int64_t padded, void *out,
+                   tic_dtype type, int64_t ld) {
     if (type == TIC_F32)
-        unpack_as(rows, d, in, padded, factor, out, TIC_F32, ld);
+        unpack_as(rows, d, in, padded, out, TIC_F32, ld);
     else
-        unpack_as(rows, d, in, padded, factor, out, TIC_BF16, ld);
+        unpack_as(rows, d, in, padded, out, TIC_BF16, ld);
 }
 
 /* ---- softmax -------------------------------------------------------------------------------- */
 
-/* x in the first n lanes, `other` in the rest; any n. */
-static inline vf keep_first(int64_t n, vf x, float other) {
+static const float log2_e = 1.44269504f, ln_2 = 0.693147181f;
+
+/* x in the lanes after `last`, `other` up to it; any `last`. */
+static inline vf keep_after(int64_t last, vf x, float other) {
     static const int32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     vi lane;
     memcpy(&lane, count, sizeof lane);
-    return n >= VF_LANES ? x : vf_select(lane < (int32_t)n, x, vf_set(other));
+    return vf_select(lane > (int32_t)last, x, vf_set(other));
 }
 
-static void softmax(int64_t rows, int64_t n, int64_t visible, float scale, float *s, int64_t ld,
-                    float *lse, float *reciprocal) {
-    for (int64_t r = 0; r < rows; r++, s += ld) {
-        int64_t seen = visible + r < n ? visible + r : n;
-        vf max = vf_set(-INFINITY), sum = vf_set(0);
-        for (int64_t j = 0; j < seen; j += VF_LANES)
-            max = vf_max(keep_first(seen - j, vf_load(s + j) * scale, -INFINITY), max);
-        float top = vf_max_of(max); /* a NaN among the scores reaches the sum below */
-        for (int64_t j = 0; j < seen; j += VF_LANES) {
-            vf p = vf_exp(vf_fma(vf_load(s + j), vf_set(scale), vf_set(-top)));
-            p = keep_first(seen - j, p, 0);
-            sum += p;
-            vf_store(s + j, p);
-        }
-        for (int64_t j = (seen + VF_LANES - 1) / VF_LANES * VF_LANES; j < n; j += VF_LANES)
-            vf_store(s + j, vf_set(0));
-        float total = vf_sum(sum);
-        lse[r] = top + logf(total);
-        reciprocal[r] = 1 / total;
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* One vector of queries, from the q-th on. All of them see the first `full` keys, and the last one
+ * the first `seen`. */
+ALWAYS_INLINE void softmax_column(const tic_attention_scores *t, int64_t q, int64_t full,
+                                  int64_t seen, float *s, float *lse, float *reciprocal) {
+    const vf scale = vf_set(t->scale * log2_e);
+    const int64_t ld = t->ld;
+    vf max[4], sum = vf_set(0);
+    for (int i = 0; i < 4; i++)
+        max[i] = vf_set(-INFINITY);
+    int64_t j = 0;
+    for (; j + 4 <= full; j += 4) /* four chains; a NaN among the scores reaches the sum below */
+        for (int i = 0; i < 4; i++)
+            max[i] = vf_max(vf_load(s + (j + i) * ld) * scale, max[i]);
+    for (; j < full; j++)
+        max[0] = vf_max(vf_load(s + j * ld) * scale, max[0]);
+    for (; j < seen; j++)
+        max[0] =
+            vf_max(keep_after(j - t->visible - q, vf_load(s + j * ld) * scale, -INFINITY), max[0]);
+    const vf top = vf_max(vf_max(max[0], max[1]), vf_max(max[2], max[3]));
+    for (j = 0; j < full; j++) {
+        vf p = vf_exp2(vf_fma(vf_load(s + j * ld), scale, -top));
+        sum += p;
+        vf_store(s + j * ld, p);
+    }
+    for (; j < seen; j++) {
+        vf p = vf_exp2(vf_fma(vf_load(s + j * ld), scale, -top));
+        p = keep_after(j - t->visible - q, p, 0);
+        sum += p;
+        vf_store(s + j * ld, p);
+    }
+    /* a tile of queries that goes on in the next vector reads a few keys more */
+    for (; j < least(seen + TIC_ATTENTION_TILE_ROWS, t->keys); j++)
+        vf_store(s + j * ld, vf_set(0));
+    vf_store(lse, vf_fma(top, vf_set(ln_2), vf_log(sum)));
+    vf_store(reciprocal, 1 / sum);
+}
+
+static void softmax(const tic_attention_scores *t, float *s, float *lse, float *reciprocal) {
+    for (int64_t q = 0; q < t->queries; q += VF_LANES) {
+        const int64_t full = t->causal ? least(t->visible + q, t->keys) : t->keys;
+        const int64_t seen = t->causal ? least(t->visible + q + VF_LANES - 1, t->keys) : t->keys;
+        softmax_column(t, q, full, seen, s + q, lse + q, reciprocal + q);
     }
 }
 
@@ -224,24 +173,44 @@ static void dots(int64_t rows, int64_t d, const void *a, int64_t ld_a, const voi
         dots_as(rows, d, a, ld_a, b, ld_b, TIC_BF16, delta);
 }
 
-static void softmax_backward(int64_t rows, int64_t n, int64_t visible, float scale, float *s,
-                             float *dp, int64_t ld, const float *lse, const float *delta) {
-    for (int64_t r = 0; r < rows; r++, s += ld, dp += ld) {
-        int64_t seen = visible + r < n ? visible + r : n;
-        for (int64_t j = 0; j < seen; j += VF_LANES) {
-            vf p = vf_exp(vf_fma(vf_load(s + j), vf_set(scale), vf_set(-lse[r])));
-            p = keep_first(seen - j, p, 0);
-            vf ds = p * ((vf_load(dp + j) - delta[r]) * scale);
-            vf_store(s + j, p);
-            vf_store(dp + j, keep_first(seen - j, ds, 0));
+/* Of the queries of a row, those from the first vector with one that sees the key are computed, and
+ * some before are zero: a tile of keys or queries that crosses the diagonal reads that far. */
+static void softmax_backward(const tic_attention_scores *t, float *s, float *dp, float *lse,
+                             float *delta) {
+    const vf scale = vf_set(t->scale), exponent = vf_set(t->scale * log2_e);
+    for (int64_t q = 0; q < t->queries; q += VF_LANES) {
+        vf_store(lse + q, -log2_e * vf_load(lse + q));
+        vf_store(delta + q, -t->scale * vf_load(delta + q));
+    }
+    for (int64_t j = 0; j < t->keys; j++, s += t->ld, dp += t->ld) {
+        const int64_t blind = t->causal ? j - t->visible : -1; /* the last query not to see it */
+        int64_t q = blind < 0 ? 0 : (blind + 1) / VF_LANES * VF_LANES;
+        for (int64_t z = q; z > 0 && z > q - TIC_ATTENTION_TILE_ROWS && z <= t->queries;) {
+            z -= VF_LANES;
+            vf_store(s + z, vf_set(0));
+            vf_store(dp + z, vf_set(0));
         }
-        for (int64_t j = (seen + VF_LANES - 1) / VF_LANES * VF_LANES; j < n; j += VF_LANES) {
-            vf_store(s + j, vf_set(0));
-            vf_store(dp + j, vf_set(0));
+        if (q <= blind && q < t->queries) {
+            vf p = vf_exp2(vf_fma(vf_load(s + q), exponent, vf_load(lse + q)));
+            vf ds = p * vf_fma(vf_load(dp + q), scale, vf_load(delta + q));
+            vf_store(s + q, keep_after(blind - q, p, 0));
+            vf_store(dp + q, keep_after(blind - q, ds, 0));
+            q += VF_LANES;
+        }
+        for (; q < t->queries; q += VF_LANES) {
+            vf p = vf_exp2(vf_fma(vf_load(s + q), exponent, vf_load(lse + q)));
+            vf_store(dp + q, p * vf_fma(vf_load(dp + q), scale, vf_load(delta + q)));
+            vf_store(s + q, p);
         }
     }
 }
 
 const tic_attention_micro TIC_TIERED(tic_attention_micro) = {
-    VF_LANES, product, pack, pack_transposed, unpack, softmax, dots, softmax_backward,
+    &TIC_TIERED(tic_attention_products),
+    pack,
+    pack_transposed,
+    unpack,
+    softmax,
+    dots,
+    softmax_backward,
 };

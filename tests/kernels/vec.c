@@ -1,6 +1,7 @@
 /* kernels/vec/vec.h and gelu.h, compiled once a tier as the kernels are. */
 #include "check.h"
 
+#include "kernels/vec/exp2.h"
 #include "kernels/vec/gelu.h"
 
 #include <stdio.h>
@@ -47,6 +48,43 @@ Test(vec, exp_of_the_extremes) {
     cr_assert(lane(vf_exp(vf_set(-1e30f)), 0) == 0);
     double want = exp(-100.0); /* denormal: within one of its steps */
     cr_assert(fabs(lane(vf_exp(vf_set(-100)), 0) - want) <= 1.5e-45);
+}
+
+static void exp2_is_within(vf (*function)(vf), double bound) {
+    double worst = 0;
+    for (int i = 0; i < 2000000; i++) {
+        float x = -125.9f + 253.8f * (float)i / 2000000;
+        double want = exp2((double)x), got = lane(function(vf_set(x)), i);
+        double error = fabs(got - want) / want;
+        worst = error > worst || isnan(error) ? error : worst;
+    }
+    cr_assert(worst <= bound, "%g", worst);
+    cr_assert(lane(function(vf_set(0)), 0) == 1);
+    cr_assert(isnan(lane(function(vf_set(NAN)), 0)));
+    cr_assert(lane(function(vf_set(INFINITY)), 0) == INFINITY);
+    cr_assert(lane(function(vf_set(128.1f)), 0) == INFINITY);
+    cr_assert(lane(function(vf_set(-INFINITY)), 0) == 0);
+    cr_assert(lane(function(vf_set(-1e30f)), 0) == 0);
+    double denormal = exp2(-140.25);
+    cr_assert(fabs(lane(function(vf_set(-140.25f)), 0) - denormal) <= 1.5e-45 + bound * denormal);
+}
+
+Test(vec, exp2_is_within_its_bounds) {
+    SKIP_UNLESS_RUNNABLE();
+    exp2_is_within(vf_exp2, 2e-7);
+    exp2_is_within(vf_exp2_coarse, 1.1e-4);
+}
+
+Test(vec, log_is_within_its_bound) {
+    SKIP_UNLESS_RUNNABLE();
+    for (int i = 0; i < 2000000; i++) {
+        const float x = (float)exp2(-20.0 + 60.0 * i / 2000000);
+        const double want = log((double)x), error = fabs(lane(vf_log(vf_set(x)), i) - want);
+        cr_assert(error <= 1.2e-7 * fabs(want) + 3e-8, "log(%g): %g", x, error);
+    }
+    cr_assert(lane(vf_log(vf_set(1)), 0) == 0);
+    cr_assert(lane(vf_log(vf_set(INFINITY)), 0) == INFINITY);
+    cr_assert(isnan(lane(vf_log(vf_set(NAN)), 0)));
 }
 
 Test(vec, normal_distribution_and_density) {
