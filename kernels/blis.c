@@ -42,16 +42,20 @@ static void call(const blis_kernel *kernel, dim_t m, dim_t n, dim_t k, const voi
 }
 
 /* 6 x 16, rows of C contiguous: as ours. */
-static void haswell_tile(int64_t k, const void *a, const void *b, bool accumulate, float *c,
-                         int64_t ldc) {
-    call(&haswell, 6, 16, (dim_t)k, a, b, accumulate, c, (inc_t)ldc, 1);
+static void haswell_tile(int64_t k, const void *a, int64_t lda, const void *b, bool add, float *c,
+                         int64_t ldc, const void *next, int64_t next_step) {
+    (void)next, (void)next_step;
+    (void)lda; /* panels are 6 wide */
+    call(&haswell, 6, 16, (dim_t)k, a, b, add, c, (inc_t)ldc, 1);
 }
 
 /* 32 x 12, columns of C contiguous: computes Cᵀ = BᵀAᵀ, so that our 12 x 32 tile is stored as the
  * kernel likes it; its a is our b (64-byte aligned, read up to 128 bytes past its end). */
-static void skx_tile(int64_t k, const void *a, const void *b, bool accumulate, float *c,
-                     int64_t ldc) {
-    call(&skx, 32, 12, (dim_t)k, b, a, accumulate, c, 1, (inc_t)ldc);
+static void skx_tile(int64_t k, const void *a, int64_t lda, const void *b, bool add, float *c,
+                     int64_t ldc, const void *next, int64_t next_step) {
+    (void)next, (void)next_step;
+    (void)lda; /* panels are 12 wide */
+    call(&skx, 32, 12, (dim_t)k, b, a, add, c, 1, (inc_t)ldc);
 }
 
 const char *tic_gemm_blis_unavailable(const tic_variant *variant) {
@@ -69,12 +73,14 @@ const void *tic_gemm_blis_products(int i) {
     return NULL;
 }
 
+static tic_gemm_run *const haswell_whole[] = {haswell_tile}, *const skx_whole[] = {skx_tile};
+
 const tic_gemm_micro tic_gemm_blis_haswell = {
     .tile_m = 6,
     .tile_n = 16,
     .update = 6 * 16,
     .format = TIC_GEMM_FORMAT(TIC_PANEL_F32, 16, 1, avx2),
-    .tile = haswell_tile,
+    .across = haswell_whole,
 };
 
 const tic_gemm_micro tic_gemm_blis_skx = {
@@ -82,5 +88,5 @@ const tic_gemm_micro tic_gemm_blis_skx = {
     .tile_n = 32,
     .update = 12 * 32,
     .format = TIC_GEMM_FORMAT(TIC_PANEL_F32, 32, 1, avx512),
-    .tile = skx_tile,
+    .across = skx_whole,
 };

@@ -31,6 +31,17 @@ typedef struct tic_gemm_panel {
     float *sums; /* [valid] or NULL (never with `across`): sums[i] += the sum over p, unrounded */
 } tic_gemm_panel;
 
+/* Rows of A to be copied, k values each, `stride` bytes apart, as a panel of that kind has them:
+ * f32, or bf16 with a zero behind an odd k. */
+typedef struct tic_gemm_rows {
+    tic_panel kind;
+    const void *from;
+    tic_dtype type;
+    int64_t ld, rows, k, stride;
+    bool round;
+    void *to;
+} tic_gemm_rows;
+
 /* One finished tile: rows x cols sums at tile[i * ld + j] that belong at C[i0 + i, j0 + j]. */
 typedef struct tic_gemm_tile {
     const float *sums;
@@ -41,6 +52,7 @@ typedef struct tic_gemm_tile {
 /* Packing and epilogue at one vector width (kernels/vec/gemm.c). */
 typedef struct tic_gemm_vec {
     void (*pack)(const tic_gemm_panel *panel);
+    void (*copy)(const tic_gemm_rows *rows);
     void (*finish)(const tic_gemm_args *args, bool accumulate, const tic_gemm_tile *tile);
 } tic_gemm_vec;
 extern const tic_gemm_vec tic_gemm_vec_portable, tic_gemm_vec_avx2, tic_gemm_vec_avx512;
@@ -67,20 +79,33 @@ bool tic_gemm_same_format(const tic_gemm_format *x, const tic_gemm_format *y);
 /* The packing of this call when `format` reads it, else NULL: then b is packed. */
 const tic_packed *tic_gemm_packed_for(const tic_gemm_args *args, const tic_gemm_format *format);
 
-/* A micro-kernel: C[tile_m, tile_n] = (accumulate ? C : 0) + sum over p of a[p, :]ᵀ b[p, :], always
- * the whole tile. A's panels stand as B's do, tile_m wide; a panel of the call's own starts at a
- * multiple of 64 bytes and may be read TIC_GEMM_SLACK bytes past its end. */
+/* A tile of C: (add ? C : 0) + sum over k steps, in their order. A's element (row i, step s) stands
+ * at a + i * lda + 4 s (`along`: A as it is, or its rows copied) or at a + s * lda + 4 i (`across`:
+ * A packed as B is); B's step s at b + s * 4 * tile_n. Step s may ask for the line at
+ * next + s * next_step to come to L2; nothing there is read. */
+typedef void tic_gemm_run(int64_t k, const void *a, int64_t lda, const void *b, bool add, float *c,
+                          int64_t ldc, const void *next, int64_t next_step);
+
+/* The micro-kernels of one largest tile, tile_m x tile_n. */
 typedef struct tic_gemm_micro {
     int tile_m, tile_n;
-    int update;             /* MACs that accumulating to a tile issues beside the product: BLIS adds
-                               beta C with FMAs, tile_m * tile_n of them; 0 where it is an addition */
-    tic_gemm_format format; /* of B; width = tile_n */
-    void (*tile)(int64_t k, const void *a, const void *b, bool accumulate, float *c, int64_t ldc);
+    int lanes;  /* there is one for each number of rows and of vectors of so many columns; 0: for
+                   whole tiles alone, across[0] (A's panels are then tile_m wide) */
+    int update; /* MACs that adding to a tile issues beside the product: BLIS adds beta C with
+                   FMAs, tile_m * tile_n of them; 0 where sums begin as C */
+    tic_gemm_format format;      /* of B; width = tile_n */
+    tic_gemm_run *const *along;  /* [(rows - 1) * tile_n / lanes + vectors - 1], or NULL */
+    tic_gemm_run *const *across; /* the same */
 } tic_gemm_micro;
+/* Whole tiles may read panels so many bytes past their end. */
 enum { TIC_GEMM_SLACK = 512 };
 
 /* The generic micro-kernel of each width: 6 x two vectors (kernels/vec/gemm_tile.c). */
 extern const tic_gemm_micro tic_gemm_micro_portable, tic_gemm_micro_avx2, tic_gemm_micro_avx512;
+/* Generated (kernels/gen/gemm.py). */
+extern const tic_gemm_micro tic_gemm_f32_avx512_14x32, tic_gemm_f32_avx512_9x48,
+    tic_gemm_f32_avx512_6x64, tic_gemm_f32_avx2_6x16, tic_gemm_f32_avx2_4x24,
+    tic_gemm_pairs_avx512bf16_14x32;
 /* BLIS's own (kernels/blis.c). */
 extern const tic_gemm_micro tic_gemm_blis_haswell, tic_gemm_blis_skx;
 const char *tic_gemm_blis_unavailable(const tic_variant *variant);

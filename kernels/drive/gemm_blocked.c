@@ -1,19 +1,24 @@
 /* GEMM around a micro-kernel: blocks, packs, shares tiles out to threads, finishes tiles.
  *
- * k is cut into blocks of at most kc (equal lengths, from the plan only, so that the order of a sum
- * depends on nothing else), blocks into spans that are packed together:
+ * k is cut into blocks of at most kc (equal lengths, from the plan only), blocks into spans that
+ * are packed together:
  *
  *   for each range of at most nc columns, for each span of k:
- *     all threads pack B[span, range]                                   (shared, last-level cache)
+ *     all threads pack B[span, range], unless it came packed           (shared, last-level cache)
  *     threads take items = (band of at most mc rows) x (stretch of columns):
- *       pack A[band, span]                                                       (own, L2)
- *       for strips of STRIP columns, for each block, for each panel of B, for each panel of A:
+ *       A[band, span]: read where it is, or copied, or packed                     (own, L2)
+ *       for strips of STRIP columns, for each block, for each panel of B, for each tile of rows:
  *         micro-kernel on one tile; after the last block the epilogue, the tile still in L1
+ *
+ * A's rows are cut into tiles as equal as can be, so that no row is computed in vain. A
+ * micro-kernel that takes A's rows as they stand gets them in place, or copied where they must be
+ * converted or would share cache sets; one that does not, and Aᵀ, gets panels.
  *
  * A tile's sums of several blocks are gathered in a buffer, since C may be bf16, may be the
  * residual, or may be accumulated to at the end. When the epilogue is nothing but the store or the
- * accumulation, whole tiles are gathered in C itself ("direct"), and only then may k have more
- * than one span. Items differ with the thread count, the sums of a tile do not. */
+ * accumulation, they are gathered in C itself ("direct"), and only then may k have more than one
+ * span. Sums begin as what is there already, so that neither blocks nor tiles change their order.
+ * Items differ with the thread count, the sums of a tile do not. */
 #include "kernels/drive/gemm.h"
 
 #include <omp.h>
@@ -27,19 +32,26 @@ enum {
     NARROWEST_STRETCH = 64, /* columns */
     ITEMS_A_THREAD = 4,     /* wanted, so that a late thread delays the end by little */
     SERIAL_MACS = 1 << 20,  /* below: waking threads costs more than they bring */
+    PAGE = 4096,
+    LINE = 64,              /* bytes: addresses a page apart share a set of L1 */
+    ROWS_A_SET = 4,         /* most rows of a tile that may */
+    PACKED_AT_A_TIME = 128, /* values of p of Aᵀ, of all tiles of a band: its rows are far apart */
 };
 
 typedef struct shape { /* everything about the call that the threads share */
     const tic_gemm_args *args;
     const tic_gemm_micro *micro;
-    bool direct;
+    const tic_packed *packed;           /* B, when it comes packed */
+    bool direct, along, in_place;       /* along: A's rows stand as they are, or are copied */
     int64_t block, blocks;              /* of k: length (the last may be shorter) and number */
     int64_t span;                       /* blocks that are packed together */
     int64_t columns;                    /* packed at a time: nc, in whole panels */
-    int64_t band;                       /* rows of A packed at a time: mc, in whole panels */
-    int64_t strip;                      /* in whole panels */
-    const tic_packed *packed;           /* B, when it comes packed */
-    size_t a_panel, b_panel;            /* bytes from panel to panel; A's are whole lines */
+    int64_t tiles, band;                /* of rows: all of m, and at most a band */
+    int64_t height, higher;             /* of a tile; so many first ones have a row more */
+    int64_t strip;                      /* columns, in whole panels */
+    int64_t lda;                        /* bytes, as the micro-kernel has it */
+    size_t a_tile, b_panel;             /* bytes from tile to tile of a block, panel to panel */
+    size_t a_block, b_block;            /* from block to block of a row, of a panel */
     size_t a_bytes, b_bytes, own_bytes; /* A's block; B's; A's and the gathered tiles of a thread */
     unsigned char *b, *own;
 } shape;
@@ -60,16 +72,51 @@ static int64_t round_up(int64_t a, int64_t unit) {
     return ceil_div(a, unit) * unit;
 }
 
+/* Steps of the micro-kernel that k values of p make, the last padded. */
+static int64_t steps_of(const tic_gemm_micro *micro, int64_t k) {
+    return round_up(k, micro->format.k_unit) / tic_panel_step(micro->format.panel);
+}
+
+/* Bytes of them in a panel of that width. */
+static size_t steps_bytes(const tic_gemm_micro *micro, int64_t k, int width) {
+    return (size_t)(steps_of(micro, k) * width) * 4;
+}
+
 /* The epilogue stores or accumulates f32 sums and does nothing else. */
 static bool is_direct(const tic_gemm_args *args) {
     return args->c.type == TIC_F32 && args->bias == NULL && args->act == TIC_ACT_NONE &&
            args->residual == NULL;
 }
 
-/* Bytes of k values of p, padded, in a panel of that width. */
-static size_t steps_bytes(const tic_gemm_micro *micro, int64_t k, int width) {
-    const tic_gemm_format *format = &micro->format;
-    return (size_t)(round_up(k, format->k_unit) / tic_panel_step(format->panel) * width) * 4;
+/* The micro-kernel can read A's rows where they are: no conversion, no odd pair at a row's end, and
+ * few rows of a tile in the same set of L1. */
+static bool is_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro) {
+    const bool pairs = micro->format.panel == TIC_PANEL_PAIRS;
+    if (pairs ? args->a.type != TIC_BF16 || args->k % 2 != 0
+              : args->a.type != TIC_F32 || args->precision != TIC_F32)
+        return false;
+    const int64_t bytes = args->a.ld * (int64_t)tic_dtype_size(args->a.type);
+    int64_t apart = LINE; /* the largest power of two, up to a page, that divides it */
+    while (apart < PAGE && bytes % (2 * apart) == 0)
+        apart *= 2;
+    return ceil_div(micro->tile_m, PAGE / apart) <= ROWS_A_SET;
+}
+
+static void plan_a(shape *s) {
+    const tic_gemm_args *args = s->args;
+    const tic_gemm_micro *micro = s->micro;
+    s->along = micro->along != NULL && args->trans != TIC_TN;
+    s->in_place = s->along && is_in_place(args, micro);
+    if (s->in_place) {
+        s->lda = args->a.ld * (int64_t)tic_dtype_size(args->a.type);
+    } else if (s->along) { /* an odd number of lines */
+        s->lda = round_up((int64_t)steps_bytes(micro, s->span * s->block, 1), LINE) | LINE;
+        s->a_bytes = tic_align_up((size_t)(s->band * micro->tile_m * s->lda));
+    } else {
+        s->lda = micro->tile_m * 4;
+        s->a_tile = tic_align_up(steps_bytes(micro, s->block, micro->tile_m));
+        s->a_bytes = tic_align_up((size_t)(s->band * s->span) * s->a_tile + TIC_GEMM_SLACK);
+    }
 }
 
 static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_gemm_args *args) {
@@ -80,16 +127,20 @@ static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_
     s.blocks = args->k > 0 ? ceil_div(args->k, s.block) : 1;
     s.span = s.direct ? least(s.blocks, ceil_div(SPAN, most(1, s.block))) : s.blocks;
     s.columns = round_up(least(nc, args->n), micro->tile_n);
-    s.band = round_up(least(mc, args->m), micro->tile_m);
+    s.tiles = ceil_div(args->m, micro->tile_m);
+    s.height = micro->lanes > 0 && s.tiles > 0 ? args->m / s.tiles : micro->tile_m;
+    s.higher = micro->lanes > 0 && s.tiles > 0 ? args->m % s.tiles : 0;
+    s.band = least(ceil_div(mc, micro->tile_m), s.tiles);
+    s.a_block = steps_bytes(micro, s.block, 1);
+    s.b_block = steps_bytes(micro, s.block, micro->tile_n);
     s.strip = least(round_up(STRIP, micro->tile_n), s.columns);
-    s.a_panel = tic_align_up(steps_bytes(micro, s.block, micro->tile_m));
-    size_t a_panels = (size_t)(s.band / micro->tile_m * s.span);
-    s.a_bytes = tic_align_up(a_panels * s.a_panel + TIC_GEMM_SLACK);
+    plan_a(&s);
     s.packed = tic_gemm_packed_for(args, &micro->format);
     s.b_panel = steps_bytes(micro, s.packed != NULL ? args->k : s.block * s.span, micro->tile_n);
     if (s.packed == NULL)
         s.b_bytes = tic_align_up((size_t)(s.columns / micro->tile_n) * s.b_panel + TIC_GEMM_SLACK);
-    s.own_bytes = s.a_bytes + tic_align_up((size_t)(s.band * s.strip) * sizeof(float));
+    const size_t slots = (size_t)(s.band * micro->tile_m * s.strip);
+    s.own_bytes = s.a_bytes + tic_align_up(slots * sizeof(float));
     return s;
 }
 
@@ -97,6 +148,11 @@ size_t tic_gemm_blocked_scratch(const tic_ctx *ctx, const tic_variant *variant, 
                                 const tic_gemm_args *args) {
     shape s = plan_shape(variant, knobs, args);
     return s.b_bytes + (size_t)ctx->threads * s.own_bytes;
+}
+
+/* First row of a tile: of equal heights, give or take one, unless only whole tiles can be. */
+static int64_t row_of(const shape *s, int64_t tile) {
+    return least(tile * s->height + least(tile, s->higher), s->args->m);
 }
 
 /* ---- one item ------------------------------------------------------------------------------- */
@@ -110,7 +166,7 @@ typedef struct gemm_piece {  /* what is packed of B at a time, and how the threa
 typedef struct item {      /* a rectangle of tiles of the piece */
     int64_t tile, tiles;   /* rows: first tile of C, number */
     int64_t panel, panels; /* columns: first panel of the piece, number */
-    const unsigned char *a;
+    unsigned char *a;
     float *gather;
 } item;
 
@@ -118,20 +174,23 @@ static int64_t block_length(const shape *s, int64_t block) {
     return least(s->block, s->args->k - block * s->block);
 }
 
+static const void *element(tic_mat mat, int64_t i, int64_t j) {
+    return (const unsigned char *)mat.data + (size_t)(i * mat.ld + j) * tic_dtype_size(mat.type);
+}
+
+/* Columns (of B, rows of A) from `first` on, over p .. p + k - 1. */
 static tic_gemm_panel panel_of(const shape *s, tic_mat mat, bool across, int64_t first,
-                               int64_t rows, int width, int64_t block, void *to) {
-    int64_t p = block * s->block;
-    int64_t offset = across ? first * mat.ld + p : p * mat.ld + first;
+                               int64_t columns, int64_t p, int64_t k, int stride, void *to) {
     return (tic_gemm_panel){
         .kind = s->micro->format.panel,
-        .from = (const unsigned char *)mat.data + (size_t)offset * tic_dtype_size(mat.type),
+        .from = across ? element(mat, first, p) : element(mat, p, first),
         .type = mat.type,
         .across = across,
         .ld = mat.ld,
-        .k = block_length(s, block),
-        .width = width,
-        .valid = (int)least(width, rows - first),
-        .stride = width,
+        .k = k,
+        .width = stride,
+        .valid = (int)columns,
+        .stride = stride,
         .round = s->args->precision == TIC_BF16 && mat.type == TIC_F32,
         .to = to,
     };
@@ -140,52 +199,120 @@ static tic_gemm_panel panel_of(const shape *s, tic_mat mat, bool across, int64_t
 /* Panel j of the piece's columns, over the whole span, at b + j * b_panel. */
 static void pack_b(const shape *s, const gemm_piece *piece) {
     const tic_gemm_args *args = s->args;
-    int64_t panels = ceil_div(piece->columns, s->micro->tile_n);
+    const tic_gemm_micro *micro = s->micro;
+    int64_t panels = ceil_div(piece->columns, micro->tile_n);
 #pragma omp for schedule(static)
     for (int64_t x = 0; x < panels * piece->blocks; x++) {
         int64_t j = x / piece->blocks, i = x % piece->blocks;
-        int64_t first = piece->column + j * s->micro->tile_n;
+        int64_t first = piece->column + j * micro->tile_n, block = piece->block + i;
         unsigned char *to = s->b + (size_t)j * s->b_panel;
-        tic_gemm_panel panel =
-            panel_of(s, args->b, args->trans == TIC_NT, first, args->n, s->micro->tile_n,
-                     piece->block + i, to + steps_bytes(s->micro, i * s->block, s->micro->tile_n));
-        s->micro->format.vec->pack(&panel);
+        tic_gemm_panel panel = panel_of(
+            s, args->b, args->trans == TIC_NT, first, least(micro->tile_n, args->n - first),
+            block * s->block, block_length(s, block), micro->tile_n, to + (size_t)i * s->b_block);
+        micro->format.vec->pack(&panel);
     }
 }
 
-/* Block i of the span, panel j of the piece. */
-static const unsigned char *b_block(const shape *s, const gemm_piece *piece, int64_t i, int64_t j) {
+/* Values p .. p + k - 1 of all tiles, within one block of the span. The item at the left edge also
+ * adds its rows' part to the column sums; p rises. */
+static void pack_tiles(const shape *s, const item *it, int64_t block, int64_t p, int64_t k,
+                       bool sums) {
+    const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
+    const size_t step = steps_bytes(micro, p % s->block, micro->tile_m);
+    for (int64_t i = 0; i < it->tiles; i++) {
+        int64_t first = row_of(s, it->tile + i), end = row_of(s, it->tile + i + 1);
+        unsigned char *to = it->a + (size_t)(block * it->tiles + i) * s->a_tile + step;
+        tic_gemm_panel panel = panel_of(s, args->a, args->trans != TIC_TN, first, end - first, p, k,
+                                        micro->tile_m, to);
+        panel.sums = sums ? args->colsum + first : NULL;
+        micro->format.vec->pack(&panel);
+    }
+}
+
+static void prepare_a(const shape *s, const gemm_piece *piece, const item *it) {
+    const tic_gemm_args *args = s->args;
+    const bool sums = args->colsum != NULL && piece->column == 0 && it->panel == 0;
+    const int64_t row = row_of(s, it->tile), rows = row_of(s, it->tile + it->tiles) - row;
+    const int64_t from = piece->block * s->block;
+    const int64_t to = least(args->k, (piece->block + piece->blocks) * s->block);
+    if (s->along && !s->in_place) {
+        tic_gemm_rows copy = {.kind = s->micro->format.panel,
+                              .from = element(args->a, row, from),
+                              .type = args->a.type,
+                              .ld = args->a.ld,
+                              .rows = rows,
+                              .k = to - from,
+                              .stride = s->lda,
+                              .round = args->precision == TIC_BF16,
+                              .to = it->a};
+        s->micro->format.vec->copy(&copy);
+    }
+    for (int64_t j = 0; !s->along && j < piece->blocks; j++) {
+        const int64_t first = from + j * s->block, last = least(first + s->block, to);
+        for (int64_t p = first; p < last; p += PACKED_AT_A_TIME)
+            pack_tiles(s, it, j, p, least(PACKED_AT_A_TIME, last - p), sums);
+    }
+}
+
+/* ---- one tile ------------------------------------------------------------------------------- */
+
+/* One block of the span times one panel of B, for all tiles of an item. */
+typedef struct pass {
+    const gemm_piece *piece;
+    const item *it;
+    int64_t j, k, steps; /* block of the span; its length in values of p and in steps */
+    int64_t column, vectors;
+    int cols;
+    const unsigned char *b, *next_b; /* the panel's block, and what is read of B after it */
+    bool first;                      /* A is read for the first time */
+} pass;
+
+static const unsigned char *b_at(const shape *s, const gemm_piece *piece, int64_t j,
+                                 int64_t panel) {
     const unsigned char *b = s->b;
     if (s->packed != NULL) {
         b = s->packed->data;
-        i += piece->block;
-        j += piece->column / micro->tile_n;
+        j += piece->block;
+        panel += piece->column / s->micro->tile_n;
     }
-    return b + (size_t)j * s->b_panel + steps_bytes(micro, i * s->block, micro->tile_n);
+    return b + (size_t)panel * s->b_panel + (size_t)j * s->b_block;
 }
 
-/* Tile i of the item, block j of the span, at a + (j * tiles + i) * a_panel. The item at the left
- * edge also adds its rows' part to the column sums; blocks come in rising order. */
-static void pack_a(const shape *s, const gemm_piece *piece, const item *it, unsigned char *to) {
-    const tic_gemm_args *args = s->args;
-    bool sums = args->colsum != NULL && piece->column == 0 && it->panel == 0;
-    for (int64_t j = 0; j < piece->blocks; j++) {
-        for (int64_t i = 0; i < it->tiles; i++) {
-            int64_t first = (it->tile + i) * s->micro->tile_m;
-            tic_gemm_panel panel =
-                panel_of(s, args->a, args->trans != TIC_TN, first, args->m, s->micro->tile_m,
-                         piece->block + j, to + (size_t)(j * it->tiles + i) * s->a_panel);
-            panel.sums = sums ? args->colsum + first : NULL;
-            s->micro->format.vec->pack(&panel);
-        }
-    }
+/* Panels first .. last - 1 of the item are a strip. */
+static pass begin_pass(const shape *s, const gemm_piece *piece, const item *it, int64_t j,
+                       int64_t n, int64_t first, int64_t last) {
+    const tic_gemm_micro *micro = s->micro;
+    pass x = {.piece = piece, .it = it, .j = j, .k = block_length(s, piece->block + j)};
+    int64_t panel = it->panel + n;
+    x.steps = steps_of(micro, x.k);
+    x.column = piece->column + panel * micro->tile_n;
+    x.cols = (int)least(micro->tile_n, s->args->n - x.column);
+    x.vectors = micro->lanes > 0 ? ceil_div(x.cols, micro->lanes) : 1;
+    x.b = b_at(s, piece, j, panel);
+    if (n + 1 < last)
+        x.next_b = b_at(s, piece, j, panel + 1);
+    else if (j + 1 < piece->blocks)
+        x.next_b = b_at(s, piece, j + 1, it->panel + first);
+    else
+        x.next_b = last < it->panels ? b_at(s, piece, 0, it->panel + last) : x.b;
+    x.first = n == 0;
+    return x;
+}
+
+/* Rows of tile i, from the pass's block on, as the micro-kernel has them. */
+static const unsigned char *a_at(const shape *s, const pass *x, int64_t i, int64_t row) {
+    const item *it = x->it;
+    if (s->in_place)
+        return element(s->args->a, row, (x->piece->block + x->j) * s->block);
+    if (s->along)
+        return it->a + (row - row_of(s, it->tile)) * s->lda + (int64_t)((size_t)x->j * s->a_block);
+    return it->a + (size_t)(x->j * it->tiles + i) * s->a_tile;
 }
 
 /* Inlined by force: gcc 12 takes a function of prefetches for one without effects and drops it. */
 static inline __attribute__((always_inline)) void
 prefetch_rows(const void *data, tic_dtype type, int64_t ld, const tic_gemm_tile *tile) {
-    enum { LINE = 64 };
     size_t size = tic_dtype_size(type);
     for (int y = 0; y < tile->rows; y++) {
         const char *row = (const char *)data + (size_t)((tile->i0 + y) * ld + tile->j0) * size;
@@ -207,67 +334,102 @@ static inline __attribute__((always_inline)) void prefetch_epilogue(const tic_ge
         prefetch_rows(args->residual, TIC_F32, args->ld_residual, tile);
 }
 
-/* Adds block j of the span to the tile (row tile i, column panel n of the item); finishes the tile
- * after the last block. `slot` is where its sums are gathered when not in C. Tells whether the
- * micro-kernel accumulated. */
-static bool do_tile(const shape *s, const gemm_piece *piece, const item *it, int64_t j, int64_t i,
-                    int64_t n, float *slot) {
+/* Runs the micro-kernel of the tile's size; returns the MACs it issued. Meanwhile the tiles of a
+ * pass bring in what is read next of B, each its share; while A is read in place for the first
+ * time, its next rows. */
+static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile,
+                         bool add, float *c, int64_t ldc) {
     const tic_gemm_micro *micro = s->micro;
-    const tic_gemm_args *args = s->args;
-    int64_t column = it->panel + n;
-    int64_t length = round_up(block_length(s, piece->block + j), micro->format.k_unit);
-    tic_gemm_tile tile = {.sums = slot,
-                          .ld = micro->tile_n,
-                          .i0 = (it->tile + i) * micro->tile_m,
-                          .j0 = piece->column + column * micro->tile_n};
-    tile.rows = (int)least(micro->tile_m, args->m - tile.i0);
-    tile.cols = (int)least(micro->tile_n, args->n - tile.j0);
-    const unsigned char *a = it->a + (size_t)(j * it->tiles + i) * s->a_panel;
-    const unsigned char *b = b_block(s, piece, j, column);
-    bool later_span = piece->block > 0;
-    if (s->direct && tile.rows == micro->tile_m && tile.cols == micro->tile_n && length > 0) {
-        float *c = (float *)args->c.data + tile.i0 * args->c.ld + tile.j0;
-        bool accumulate = args->accumulate || later_span || j > 0;
-        micro->tile(length, a, b, accumulate, c, args->c.ld);
-        return accumulate;
+    tic_gemm_run *const *family = s->along ? micro->along : micro->across;
+    const unsigned char *a = a_at(s, x, i, tile->i0), *next;
+    int64_t which = 0, size = micro->tile_m * micro->tile_n, next_step = LINE;
+    if (x->steps == 0) {
+        for (int64_t r = 0; !add && r < micro->tile_m; r++)
+            memset(c + r * ldc, 0, sizeof(float) * (size_t)micro->tile_n);
+        return 0;
     }
-    if (j == piece->blocks - 1)
-        prefetch_epilogue(args, &tile);
-    if (length > 0)
-        micro->tile(length, a, b, j > 0, slot, micro->tile_n);
-    else
-        memset(slot, 0, sizeof(float) * (size_t)(micro->tile_m * micro->tile_n));
-    if (j == piece->blocks - 1)
-        micro->format.vec->finish(args, args->accumulate || later_span, &tile);
-    return length > 0 && j > 0;
+    if (micro->lanes > 0) {
+        which = (tile->rows - 1) * (micro->tile_n / micro->lanes) + x->vectors - 1;
+        size = tile->rows * x->vectors * micro->lanes;
+    }
+    if (s->in_place && x->first && i + 1 < x->it->tiles) {
+        next = a + tile->rows * s->lda;
+    } else {
+        next_step = least(LINE, s->micro->tile_n * 4 / x->it->tiles);
+        next = x->next_b + i * x->steps * next_step;
+    }
+    family[which](x->steps, a, s->lda, x->b, add, c, ldc, next, next_step);
+    const int64_t length = x->steps * tic_panel_step(micro->format.panel);
+    return (uint64_t)(size * length + (add ? micro->update : 0));
 }
+
+/* The micro-kernel may write the tile into C itself: it ends with whole vectors. */
+static bool fits(const tic_gemm_micro *micro, const tic_gemm_tile *tile) {
+    return micro->lanes > 0 ? tile->cols % micro->lanes == 0
+                            : tile->rows == micro->tile_m && tile->cols == micro->tile_n;
+}
+
+static uint64_t direct_tile(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile,
+                            float *slot) {
+    const tic_gemm_args *args = s->args;
+    const bool add = args->accumulate || x->piece->block + x->j > 0;
+    float *c = (float *)args->c.data + tile->i0 * args->c.ld + tile->j0;
+    if (x->steps > 0 && fits(s->micro, tile))
+        return run_tile(s, x, i, tile, add, c, args->c.ld);
+    for (int64_t r = 0; add && r < tile->rows; r++)
+        memcpy(slot + r * tile->ld, c + r * args->c.ld, sizeof(float) * (size_t)tile->cols);
+    uint64_t issued = run_tile(s, x, i, tile, add, slot, tile->ld);
+    tic_gemm_args store = {.c = args->c};
+    s->micro->format.vec->finish(&store, false, tile);
+    return issued;
+}
+
+/* Adds the pass's block to tile i; finishes the tile after the last block. `slot` is where its sums
+ * are gathered when not in C. */
+static uint64_t do_tile(const shape *s, const pass *x, int64_t i, float *slot) {
+    const tic_gemm_args *args = s->args;
+    const int64_t row = row_of(s, x->it->tile + i);
+    const tic_gemm_tile tile = {.sums = slot,
+                                .ld = s->micro->tile_n,
+                                .i0 = row,
+                                .j0 = x->column,
+                                .rows = (int)(row_of(s, x->it->tile + i + 1) - row),
+                                .cols = x->cols};
+    const bool last = x->j == x->piece->blocks - 1;
+    if (last || s->direct)
+        prefetch_epilogue(args, &tile);
+    if (s->direct)
+        return direct_tile(s, x, i, &tile, slot);
+    uint64_t issued = run_tile(s, x, i, &tile, x->j > 0, slot, tile.ld);
+    if (last)
+        s->micro->format.vec->finish(args, args->accumulate, &tile);
+    return issued;
+}
+
+/* ---- one item's tiles ----------------------------------------------------------------------- */
 
 static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item *it) {
     const tic_gemm_micro *micro = s->micro;
     int thread = omp_get_thread_num();
     unsigned char *own = s->own + (size_t)thread * s->own_bytes;
     int64_t tile_size = micro->tile_m * micro->tile_n, strip = s->strip / micro->tile_n;
-    uint64_t issued = 0, updates = 0;
+    const bool gathers = piece->blocks > 1 && !s->direct; /* else a tile is finished at once */
+    uint64_t issued = 0;
     it->a = own;
     it->gather = (float *)(void *)(own + s->a_bytes);
-    pack_a(s, piece, it, own);
+    prepare_a(s, piece, it);
     for (int64_t first = 0; first < it->panels; first += strip) {
         int64_t last = least(first + strip, it->panels);
         for (int64_t j = 0; j < piece->blocks; j++) {
-            int64_t length = round_up(block_length(s, piece->block + j), micro->format.k_unit);
             for (int64_t n = first; n < last; n++) {
-                /* One block: the sums of a tile are needed only until it is finished. */
-                float *slots = it->gather;
-                if (piece->blocks > 1)
-                    slots += (n - first) * it->tiles * tile_size;
+                const pass x = begin_pass(s, piece, it, j, n, first, last);
+                float *slots = it->gather + (gathers ? (n - first) * it->tiles * tile_size : 0);
                 for (int64_t i = 0; i < it->tiles; i++)
-                    updates += do_tile(s, piece, it, j, i, n,
-                                       slots + (piece->blocks > 1 ? i * tile_size : 0));
+                    issued += do_tile(s, &x, i, slots + (gathers ? i * tile_size : 0));
             }
-            issued += (uint64_t)((last - first) * it->tiles * tile_size * length);
         }
     }
-    tic_count_issued(ctx, thread, ctx->gemm_op, issued + updates * (uint64_t)micro->update);
+    tic_count_issued(ctx, thread, ctx->gemm_op, issued);
 }
 
 /* ---- all items ------------------------------------------------------------------------------ */
@@ -275,27 +437,25 @@ static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item 
 /* Cuts rows, then if need be columns, into enough items for `threads`. */
 static void share_out(const shape *s, int threads, gemm_piece *piece) {
     int64_t wanted = threads == 1 ? 1 : (int64_t)threads * ITEMS_A_THREAD;
-    int64_t tiles = ceil_div(s->args->m, s->micro->tile_m);
     int64_t panels = ceil_div(piece->columns, s->micro->tile_n);
-    int64_t bands = ceil_div(tiles * s->micro->tile_m, s->band);
+    int64_t bands = ceil_div(s->tiles, s->band);
     bands = most(bands, least(wanted, s->args->m / NARROWEST_BAND));
-    piece->bands = least(tiles, round_up(bands, threads)); /* equal shares where rows suffice */
+    piece->bands = least(s->tiles, round_up(bands, threads)); /* equal shares where rows suffice */
     int64_t stretches = piece->bands >= threads ? 1 : ceil_div(wanted, piece->bands);
     piece->stretches = most(1, least(stretches, piece->columns / NARROWEST_STRETCH));
     piece->stretches = least(piece->stretches, panels);
 }
 
 static void do_piece(tic_ctx *ctx, const shape *s, const gemm_piece *piece) {
-    int64_t tiles = ceil_div(s->args->m, s->micro->tile_m);
     int64_t panels = ceil_div(piece->columns, s->micro->tile_n);
     if (s->packed == NULL)
         pack_b(s, piece);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t x = 0; x < piece->bands * piece->stretches; x++) {
         int64_t band = x / piece->stretches, stretch = x % piece->stretches;
-        item it = {.tile = tiles * band / piece->bands,
+        item it = {.tile = s->tiles * band / piece->bands,
                    .panel = panels * stretch / piece->stretches};
-        it.tiles = tiles * (band + 1) / piece->bands - it.tile;
+        it.tiles = s->tiles * (band + 1) / piece->bands - it.tile;
         it.panels = panels * (stretch + 1) / piece->stretches - it.panel;
         do_item(ctx, s, piece, &it);
     }

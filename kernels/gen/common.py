@@ -56,13 +56,14 @@ class Source:
 
     def comment(self, paragraphs):
         """A block comment of lines."""
-        self.line("/* " + "\n * ".join(paragraphs) + " */")
+        lines = "\n * ".join(paragraphs).split("\n")
+        self.line("/* " + "\n".join(text.rstrip() for text in lines) + " */")
 
     def asm(self, lines, operands):
-        """One __asm__ statement: `lines` of assembly, then the text of its operands."""
+        """One __asm__ statement: `lines` of assembly (or C comments), then its operands' text."""
         self.line("    __asm__ volatile(")
         for text in lines:
-            self.line(f'        "{text}\\n"' if not text.startswith("#") else f"        {text[1:]}")
+            self.line("        " + (text if text.startswith("/*") else f'"{text}\\n"'))
         self.line(f"        {operands});")
 
     def save(self):

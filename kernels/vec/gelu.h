@@ -15,7 +15,7 @@ static inline void vf_normal(vf x, vf *distribution, vf *density) {
         0.09468325861571401f,   0.14253620897215705f,  -0.07650755622646913f,
         0.22866109579785632f,   -0.16916663491290873f, 0.038378403303791254f};
     vf z = vf_abs(x);
-    vf t = 1.0f / vf_fma(z, vf_set(0.3f), vf_set(1.0f));
+    vf t = vf_reciprocal(vf_fma(vf_min(z, vf_set(14)), vf_set(0.3f), vf_set(1.0f)));
     vf e = vf_exp(z * z * -0.5f);
     vf sum = vf_set(p[8]);
     for (int i = 7; i >= 0; i--)

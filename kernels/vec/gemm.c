@@ -161,6 +161,35 @@ static void pack(const tic_gemm_panel *panel) {
         pack_as(panel, TIC_PANEL_F32, TIC_F32, false);
 }
 
+/* ---- rows of A copied --------------------------------------------------------------------------
+ */
+
+ALWAYS_INLINE void copy_as(const tic_gemm_rows *rows, tic_dtype from, tic_dtype to, bool round) {
+    for (int64_t i = 0; i < rows->rows; i++) {
+        char *row = (char *)rows->to + i * rows->stride;
+        for (int64_t p = 0; p < rows->k; p += VF_LANES) {
+            int64_t n = clip(rows->k - p, VF_LANES);
+            vf x = vf_load_as(rows->from, from, i * rows->ld + p, n);
+            vf_store_as(row, to, p, round ? vf_round_bf16(x) : x, n);
+        }
+        if (to == TIC_BF16 && rows->k % 2 != 0)
+            ((tic_bf16 *)(void *)row)[rows->k] = 0;
+    }
+}
+
+static void copy(const tic_gemm_rows *rows) {
+    if (rows->kind == TIC_PANEL_PAIRS && rows->type == TIC_BF16)
+        copy_as(rows, TIC_BF16, TIC_BF16, false);
+    else if (rows->kind == TIC_PANEL_PAIRS)
+        copy_as(rows, TIC_F32, TIC_BF16, false);
+    else if (rows->type == TIC_BF16)
+        copy_as(rows, TIC_BF16, TIC_F32, false);
+    else if (rows->round)
+        copy_as(rows, TIC_F32, TIC_F32, true);
+    else
+        copy_as(rows, TIC_F32, TIC_F32, false);
+}
+
 /* ---- epilogue (kernels.h: tic_gemm_args, in that order) ---------------------------------------
  */
 
@@ -206,4 +235,4 @@ static void finish(const tic_gemm_args *args, bool accumulate, const tic_gemm_ti
         finish_as(args, accumulate, tile, TIC_ACT_NONE);
 }
 
-const tic_gemm_vec TIC_TIERED(tic_gemm_vec) = {pack, finish};
+const tic_gemm_vec TIC_TIERED(tic_gemm_vec) = {pack, copy, finish};

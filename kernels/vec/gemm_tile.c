@@ -5,8 +5,10 @@
 
 enum { ROWS = 6, COLS = 2 * VF_LANES };
 
-TIC_PRODUCT static void tile(int64_t k, const void *a_panel, const void *b_panel, bool accumulate,
-                             float *c, int64_t ldc) {
+TIC_PRODUCT static void tile(int64_t k, const void *a_panel, int64_t lda, const void *b_panel,
+                             bool add, float *c, int64_t ldc, const void *next, int64_t next_step) {
+    (void)next, (void)next_step;
+    (void)lda; /* panels are ROWS wide */
     const float *a = a_panel, *b = b_panel;
     vf sums[ROWS][2];
     for (int i = 0; i < ROWS; i++)
@@ -21,15 +23,17 @@ TIC_PRODUCT static void tile(int64_t k, const void *a_panel, const void *b_panel
     }
     for (int i = 0; i < ROWS; i++) {
         float *row = c + i * ldc;
-        vf_store(row, accumulate ? vf_load(row) + sums[i][0] : sums[i][0]);
-        vf_store(row + VF_LANES, accumulate ? vf_load(row + VF_LANES) + sums[i][1] : sums[i][1]);
+        vf_store(row, add ? vf_load(row) + sums[i][0] : sums[i][0]);
+        vf_store(row + VF_LANES, add ? vf_load(row + VF_LANES) + sums[i][1] : sums[i][1]);
     }
 }
+
+static tic_gemm_run *const whole[] = {tile};
 
 const tic_gemm_micro TIC_TIERED(tic_gemm_micro) = {
     .tile_m = ROWS,
     .tile_n = COLS,
     .format = {TIC_PANEL_F32, COLS, 1, &TIC_TIERED(tic_gemm_vec), tic_gemm_panels_bytes,
                tic_gemm_panels_pack_rows},
-    .tile = tile,
+    .across = whole,
 };

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Writes GEMM's micro-kernels for one instruction set and one largest tile of C: a function for
+every number of rows and of vectors up to it, each for two layouts of A, and the table of them that
+kernels/drive/gemm.h describes.
+
+The inner loops are inline assembly: with 24 to 28 sums in 32 registers (12 in 16) neither gcc 12
+nor clang 14 keeps all of them in registers in every function of the family."""
+
+import common
+
+UNROLL = 4  # steps of the inner loop
+
+
+class Tile:
+    """rows x vectors sums, and the registers that hold them."""
+
+    def __init__(self, isa, instruction, rows, vectors):
+        self.isa, self.fma, self.rows, self.vectors = isa, instruction, rows, vectors
+        self.sums = rows * vectors
+        self.b = self.sums
+        self.x = self.sums + vectors
+        self.spare = min(isa.registers - self.x, rows, 4)
+        assert self.spare >= 1, "no register is left for A"
+        self.used = self.x + self.spare
+
+    def sum(self, i, j):
+        return self.isa.reg(i * self.vectors + j)
+
+    def registers(self):
+        """Lines of the header's register map."""
+        return [
+            (f"sums [{self.rows}][{self.vectors}]", common.span(self.isa, 0, self.sums)),
+            ("a step of B", common.span(self.isa, self.b, self.vectors)),
+            ("A's element in every lane, in turn", common.span(self.isa, self.x, self.spare)),
+        ]
+
+    # A's element of row i at step u of an unrolled round. Rows in groups of three share a pointer.
+    @staticmethod
+    def along(i, u):
+        base, rest = f"%[a{i // 3 * 3}]", i % 3
+        return [f"{4 * u}({base})", f"{4 * u}({base},%[lda])", f"{4 * u}({base},%[lda],2)"][rest]
+
+    @staticmethod
+    def across(i, _):
+        return f"{4 * i}(%[a0])"
+
+    def step(self, layout, u, stride):
+        """One step: loads of B, then each of A's elements times all of them; a prefetch to L2."""
+        out = ["prefetcht1 (%[next])", "add %[next_step], %[next]"]
+        for j in range(self.vectors):
+            at = u * stride + j * self.isa.bytes
+            out.append(f"vmovups {at}(%[b]), {self.isa.reg(self.b + j)}")
+        for i in range(self.rows):
+            x = self.isa.reg(self.x + i % self.spare)
+            out.append(f"vbroadcastss {layout(i, u)}, {x}")
+            for j in range(self.vectors):
+                out.append(f"{self.fma} {self.isa.reg(self.b + j)}, {x}, {self.sum(i, j)}")
+        return out
+
+    def clear(self):
+        wide = self.isa.register == "zmm"
+        op = "vpxord" if wide else "vxorps"
+        return [f"{op} {r}, {r}, {r}" for r in (self.isa.reg(x) for x in range(self.sums))]
+
+    def each_of_c(self, load):
+        """Loads the sums from C, or stores them; %[c] ends where it began (load) or at the end."""
+        out = ["mov %[c], %[row]"]
+        for i in range(self.rows):
+            for j in range(self.vectors):
+                at = f"{j * self.isa.bytes}(%[row])"
+                pair = (at, self.sum(i, j)) if load else (self.sum(i, j), at)
+                out.append("vmovups %s, %s" % pair)
+            if i + 1 < self.rows:
+                out.append("lea (%[row],%[ldc],4), %[row]")
+        return out
+
+
+def function(out, tile, name, across, stride):
+    """One micro-kernel. stride: bytes of a step of the panel of B."""
+    layout = tile.across if across else tile.along
+    pointers = [0] if across else list(range(0, tile.rows, 3))
+    advance = lambda steps: [f"add ${4 * steps}, %[a{p}]" for p in pointers]
+    lines = ["/* sums: C's, or zeros */", "cmpb $0, %[add]", "jz 1f"]
+    lines += tile.each_of_c(True) + ["jmp 2f", "1:"] + tile.clear()
+    lines += [f"2: sub ${UNROLL}, %[k]", "jl 4f", f"/* {UNROLL} steps */", "3:"]
+    for u in range(UNROLL):
+        lines += tile.step(layout, u, stride)
+        lines += ["add %[lda], %[a0]"] if across else []
+    lines += [] if across else advance(UNROLL)
+    lines += [f"add ${UNROLL * stride}, %[b]", f"sub ${UNROLL}, %[k]", "jge 3b"]
+    lines += [f"4: add ${UNROLL}, %[k]", "jz 6f", "/* one step */", "5:"]
+    lines += tile.step(layout, 0, stride)
+    lines += ["add %[lda], %[a0]"] if across else advance(1)
+    lines += [f"add ${stride}, %[b]", "dec %[k]", "jnz 5b", "6:"]
+    lines += tile.each_of_c(False) + ["vzeroupper"]
+    out.line(f"TIC_PRODUCT static void {name}(int64_t k, const void *a, int64_t lda, const void *b,")
+    out.line(" " * (len(name) + 25) + "bool add, float *c, int64_t ldc, const void *next,")
+    out.line(" " * (len(name) + 25) + "int64_t next_step) {")
+    for p in pointers:
+        out.line(f"    const char *a{p} = (const char *)a" + (f" + {p} * lda;" if p else ";"))
+    out.line("    float *row;")
+    inout = ", ".join([f'[a{p}] "+r"(a{p})' for p in pointers] + ['[b] "+r"(b)', '[k] "+r"(k)'])
+    operands = f': {inout}, [next] "+r"(next), [row] "=&r"(row)\n        '
+    operands += ': [lda] "r"(lda), [c] "r"(c), [ldc] "r"(ldc), [add] "m"(add), '
+    operands += '[next_step] "r"(next_step)\n        '
+    operands += f': {tile.isa.clobbers(min(tile.used, tile.isa.registers))}, "cc", "memory"'
+    out.asm(lines, operands)
+    out.line("}")
+    out.line()
+
+
+def cycles(tile, rate):
+    """What a step must take at least: `rate` multiply-adds a cycle, two loads a cycle."""
+    loads, fmas = tile.vectors + tile.rows, tile.sums
+    bound = max(loads / 2, fmas / rate)
+    return f"a step of the whole tile: {fmas} multiply-adds at {rate} a cycle, {loads} loads at 2: {bound:g} cycles"
+
+
+def options(parser):
+    parser.add_argument("--isa", required=True, choices=sorted(common.ISAS))
+    parser.add_argument("--rows", type=int, required=True, help="of the largest tile")
+    parser.add_argument("--vectors", type=int, required=True, help="of the largest tile")
+    parser.add_argument("--pairs", action="store_true", help="of bf16, through VDPBF16PS")
+
+
+def generate(out, args):
+    isa = common.ISAS[args.isa]
+    fma = "vdpbf16ps" if args.pairs else "vfmadd231ps"
+    whole = Tile(isa, fma, args.rows, args.vectors)
+    columns, stride = args.vectors * isa.lanes, args.vectors * isa.bytes
+    name = f"tic_gemm_{'pairs' if args.pairs else 'f32'}_{isa.name}_{args.rows}x{columns}"
+    about = [
+        f"GEMM tiles of 1 to {args.rows} rows and 1 to {args.vectors} vectors of {isa.lanes}, "
+        f"{'pairs of bf16' if args.pairs else 'f32'}, {isa.flags}.",
+        f"{fma}: C[rows, columns] = (add ? C : 0) + A B, a sum's products in the order of k.",
+        "along_R_V: a row of A has its steps next to each other, rows are lda bytes apart.",
+        "across_R_V: a step of A has its rows next to each other, steps are lda bytes apart.",
+        "Each step asks for the line at `next` to come to L2: what the driver reads soon.",
+    ]
+    rates = [cycles(whole, 2)]
+    if args.pairs:
+        rates = ["Zen 4: " + cycles(whole, 2), "Sapphire Rapids: " + cycles(whole, 0.5)]
+    common.header(out, about, whole.registers(), rates)
+    out.block('#include "kernels/drive/gemm.h"')
+    out.line()
+    names = {False: [], True: []}
+    for across in (False, True):
+        for rows in range(1, args.rows + 1):
+            for vectors in range(1, args.vectors + 1):
+                one = f"{'across' if across else 'along'}_{rows}_{vectors}"
+                tile = Tile(isa, fma, rows, vectors)
+                function(out, tile, one, across, stride)
+                names[across].append(one)
+    for across in (False, True):
+        out.line(f"static tic_gemm_run *const {'across' if across else 'along'}[] = {{")
+        for i in range(0, len(names[across]), args.vectors):
+            out.line("    " + ", ".join(names[across][i : i + args.vectors]) + ",")
+        out.line("};")
+        out.line()
+    panel, unit = ("TIC_PANEL_PAIRS", 2) if args.pairs else ("TIC_PANEL_F32", 1)
+    tier = "avx2" if isa.name == "avx2" else "avx512"
+    out.block(f"""
+const tic_gemm_micro {name} = {{
+    .tile_m = {args.rows},
+    .tile_n = {columns},
+    .lanes = {isa.lanes},
+    .format = TIC_GEMM_FORMAT({panel}, {columns}, {unit}, {tier}),
+    .along = along,
+    .across = across,
+}};
+""")
+
+
+if __name__ == "__main__":
+    common.main(__doc__, options, generate)
