@@ -91,7 +91,7 @@ tic_status tic_ewc_prepare(tic_session *s, const tic_job *job, tic_ewc *ewc, tic
     ewc->size = (int64_t)size;
     ewc->lambda = job->rule->lambda;
     TIC_TRY(tic_model_load(s->model, job->from, err));
-    memcpy(ewc->anchor, tic_model_weights(s->model), size * sizeof(float));
+    memcpy(ewc->anchor, tic_model_look(s->model), size * sizeof(float));
     if (tic_file_exists(path))
         return tic_phase_read(path, ewc->fisher, size, spent, err);
     return measure(s, job, path, ewc, spent, err);

@@ -49,9 +49,9 @@ static tic_status patch(mixing *m, const char *before, double *coefficient, tic_
     int best = 0;
     TIC_TRY(tic_alloc(&m->trained, (size_t)m->size, sizeof(float), err));
     TIC_TRY(tic_alloc(&m->before, (size_t)m->size, sizeof(float), err));
-    memcpy(m->trained, tic_model_weights(model), bytes);
+    memcpy(m->trained, tic_model_look(model), bytes);
     TIC_TRY(tic_model_load(model, before, err));
-    memcpy(m->before, tic_model_weights(model), bytes);
+    memcpy(m->before, tic_model_look(model), bytes);
     tic_ctx_purpose(m->s->ctx, TIC_FOR_PATCHING);
     TIC_TRY(search(m, &best, err));
     mix(m, best);

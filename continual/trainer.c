@@ -36,7 +36,7 @@ uint64_t tic_stream_seed(int64_t seed, int step_index) {
 static tic_status check_weights(const training *t, tic_error *err) {
     tic_model *model = t->s->model;
     double sum;
-    TIC_TRY(tic_square_sum(t->s->ctx, tic_model_weights(model), tic_model_size(model), &sum, err));
+    TIC_TRY(tic_square_sum(t->s->ctx, tic_model_look(model), tic_model_size(model), &sum, err));
     if (isfinite(sum))
         return TIC_OK;
     return tic_fail(
@@ -275,7 +275,7 @@ static tic_status gradients(training *t, const tic_batch *batch, tic_step_loss *
         TIC_TRY(tic_teacher_look(t->s, &t->teacher, batch, &options, err));
     TIC_TRY(tic_model_gradients(model, batch, &options, loss, err));
     if (penalty == TIC_PENALTY_EWC)
-        loss->total += tic_ewc_add(&t->ewc, tic_model_weights(model), tic_model_gradient(model));
+        loss->total += tic_ewc_add(&t->ewc, tic_model_look(model), tic_model_gradient(model));
     return TIC_OK;
 }
 

@@ -18,6 +18,14 @@ tic_status tic_call_gemm(const tic_pass *pass, const tic_gemm_args *args) {
     return TIC_OK;
 }
 
+tic_status tic_call_weight(const tic_pass *pass, const tic_gemm_args *args, int64_t at) {
+    if (pass->tally && pass->tally->packings)
+        tic_list_packing(pass, args, at);
+    tic_gemm_args packed = *args;
+    packed.packed_b = tic_packing_of(pass, at, args->trans);
+    return tic_call_gemm(pass, &packed);
+}
+
 uint64_t tic_attention_pairs(int64_t q, int64_t kv, bool causal) {
     if (!causal)
         return (uint64_t)(q * kv);

@@ -200,7 +200,7 @@ tic_status tic_model_load(tic_model *model, const char *path, tic_error *err) {
     }
     tic_safetensors *file = NULL;
     TIC_TRY(tic_safetensors_open(&file, path, err));
-    const flat set = {"", model->weights};
+    const flat set = {"", tic_model_weights(model)};
     const tic_status status = load(model, path, file, &set, 1, err);
     tic_safetensors_close(file);
     return status;
@@ -231,6 +231,7 @@ tic_status tic_model_load_state(tic_model *model, const char *path, tic_safetens
     *metadata_file = NULL;
     flat set[STATE_SETS];
     TIC_TRY(state_sets(model, set, err));
+    set[0].values = tic_model_weights(model);
     tic_safetensors *file = NULL;
     TIC_TRY(tic_safetensors_open(&file, path, err));
     const tic_status status = load(model, path, file, set, STATE_SETS, err);

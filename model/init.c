@@ -16,7 +16,7 @@ static float draw(tic_init_rule rule, tic_random key, uint64_t position) {
 void tic_model_init(tic_model *model, uint64_t seed) {
     const tic_random key = {.seed = seed, .purpose = TIC_RNG_INIT};
     const size_t bytes = (size_t)model->layout.size * sizeof(float);
-    memset(model->weights, 0, bytes);
+    memset(tic_model_weights(model), 0, bytes);
     if (model->options.train) {
         memset(model->gradient, 0, bytes);
         memset(model->moment1, 0, bytes);

@@ -17,7 +17,7 @@ tic_status tic_linear_forward(const tic_pass *pass, const tic_linear *l) {
         .residual = l->residual,
         .ld_residual = l->residual ? l->out : 0,
     };
-    return tic_call_gemm(pass, &args);
+    return tic_call_weight(pass, &args, l->at.weight);
 }
 
 /* Answers y = x Wᵀ + b with dW = dyᵀ x, db = the sum of dy's rows. */
@@ -51,7 +51,7 @@ tic_status tic_linear_input(const tic_pass *pass, const tic_linear *l, tic_mat d
         .act = l->act,
         .grad_pre = l->pre,
     };
-    return tic_call_gemm(pass, &args);
+    return tic_call_weight(pass, &args, l->at.weight);
 }
 
 static tic_layernorm_args norm_args(const tic_pass *pass, const tic_norm *norm) {

@@ -225,6 +225,7 @@ size_t tic_model_memory(const tic_config *config, const tic_model_options *optio
     tic_model *model = NULL;
     tic_ctx *ctx = NULL;
     size_t bytes = 0;
+    tic_packings packings = {0};
     if (tic_alloc(&model, 1, sizeof *model, NULL) == TIC_OK &&
         tic_model_shape(model, config, options, NULL) == TIC_OK &&
         tic_ctx_new(&ctx, NULL, NULL) == TIC_OK) {
@@ -232,7 +233,12 @@ size_t tic_model_memory(const tic_config *config, const tic_model_options *optio
         bytes = tic_step_scratch(ctx, model); /* before pointers are set: measuring reads NULL */
         tic_book_activations(&booking, model);
         bytes += tic_parameter_bytes(&model->layout, model->options.train) + booking.peak;
+        if (tic_packings_list(ctx, model, &packings, NULL) == TIC_OK)
+            bytes += packings.bytes;
+        else
+            bytes = 0;
     }
+    tic_packings_free(&packings);
     tic_ctx_free(ctx);
     tic_free(model);
     return bytes;

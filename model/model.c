@@ -57,6 +57,8 @@ static void fill_offsets(tic_model *model) {
 static tic_status book_all(tic_model *model, tic_error *err) {
     TIC_TRY(tic_ctx_reserve(model->ctx, tic_step_scratch(model->ctx, model), err));
     TIC_TRY(book_parameters(model, err));
+    TIC_TRY(tic_packings_list(model->ctx, model, &model->packings, err));
+    TIC_TRY(tic_packings_book(&model->packings, err));
     tic_booking booking = {0};
     tic_book_activations(&booking, model);
     TIC_TRY(tic_alloc(&model->activations, booking.peak, 1, err));
@@ -94,6 +96,7 @@ void tic_model_free(tic_model *model) {
     tic_free(model->moment1);
     tic_free(model->moment2);
     tic_free(model->activations);
+    tic_packings_free(&model->packings);
     tic_free(model);
 }
 
@@ -121,6 +124,10 @@ const tic_tensor *tic_model_find(const tic_model *model, const char *name) {
     return NULL;
 }
 float *tic_model_weights(tic_model *model) {
+    model->packings.fresh = false; /* the caller may change them */
+    return model->weights;
+}
+const float *tic_model_look(const tic_model *model) {
     return model->weights;
 }
 float *tic_model_gradient(tic_model *model) {

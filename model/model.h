@@ -78,7 +78,8 @@ typedef struct tic_tensor {
 } tic_tensor;
 
 /* Bytes that tic_model_new would book, by the same arithmetic: flat arrays, activations, and the
- * scratch that a context with all defaults needs. 0 when the shape is impossible. */
+ * scratch and packed weights that a context with all defaults needs. 0 when the shape is
+ * impossible. */
 size_t tic_model_memory(const tic_config *config, const tic_model_options *options);
 /* The largest micro-batch (a divisor is not needed) whose model fits `limit` bytes; 0 if none. */
 int64_t tic_micro_batch_for(const tic_config *config, const tic_model_options *options,
@@ -98,8 +99,11 @@ int64_t tic_model_size(const tic_model *model); /* floats, padding included */
 int tic_model_tensor_count(const tic_model *model);
 const tic_tensor *tic_model_tensor(const tic_model *model, int i);
 const tic_tensor *tic_model_find(const tic_model *model, const char *name); /* NULL: no such */
+/* To change weights. The model then packs them anew before it computes, so do not keep the pointer:
+ * what is written through it after a call that computed goes unseen. */
 float *tic_model_weights(tic_model *model);
-float *tic_model_gradient(tic_model *model); /* NULL unless train; likewise the moments */
+const float *tic_model_look(const tic_model *model); /* to read them, at no such cost */
+float *tic_model_gradient(tic_model *model);         /* NULL unless train; likewise the moments */
 float *tic_model_moment1(tic_model *model);
 float *tic_model_moment2(tic_model *model);
 

@@ -15,6 +15,7 @@ tic_pass tic_vision_pass(tic_model *model, int64_t n, const uint8_t *pixels, flo
                       .config = &model->config,
                       .features = features,
                       .inverse = inverse,
+                      .packings = &model->packings,
                       .train = model->options.train};
 }
 
@@ -38,6 +39,7 @@ tic_pass tic_text_pass(tic_model *model, int64_t n, const int32_t *ids, const in
                       .ids = ids + begin,
                       .features = features,
                       .inverse = inverse,
+                      .packings = &model->packings,
                       .train = model->options.train};
 }
 
@@ -51,6 +53,7 @@ static tic_status check_count(const tic_model *model, int64_t n, tic_error *err)
 tic_status tic_encode_images(tic_model *model, int64_t n, const uint8_t *pixels, float *features,
                              tic_error *err) {
     TIC_TRY(check_count(model, n, err));
+    tic_pack_weights(model);
     const int64_t picture = 3 * (int64_t)model->config.image_size * model->config.image_size;
     for (int64_t i = 0; i < n; i += model->options.micro_batch) {
         const int64_t left = n - i, micro = model->options.micro_batch;
@@ -66,6 +69,7 @@ tic_status tic_encode_texts(tic_model *model, int64_t n, const int32_t *ids, con
                             float *features, tic_error *err) {
     TIC_TRY(check_count(model, n, err));
     TIC_TRY(tic_check_captions(&model->config, n, ids, offsets, err));
+    tic_pack_weights(model);
     for (int64_t i = 0; i < n; i += model->options.micro_batch) {
         const int64_t left = n - i, micro = model->options.micro_batch;
         const tic_pass pass = tic_text_pass(model, left < micro ? left : micro, ids, offsets, i,

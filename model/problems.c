@@ -139,12 +139,12 @@ static void list_loss(tic_listing *listing, int64_t b, int64_t d) {
 
 /* ---- a step ---------------------------------------------------------------------------------- */
 
-static void list_tower(const tic_model *model, tic_tower *tower, const int32_t *offsets,
-                       float *nowhere, tic_listing *listing) {
-    tic_tally tally = {.listing = listing};
+static void walk_tower(tic_ctx *ctx, const tic_model *model, tic_tower *tower,
+                       const int32_t *offsets, float *nowhere, tic_tally *tally) {
     const int64_t n = model->options.micro_batch;
     const bool vision = !tower->causal;
-    const tic_pass pass = {.tally = &tally,
+    const tic_pass pass = {.ctx = ctx,
+                           .tally = tally,
                            .tower = tower,
                            .weights = nowhere,
                            .gradient = nowhere,
@@ -158,7 +158,8 @@ static void list_tower(const tic_model *model, tic_tower *tower, const int32_t *
         (void)(vision ? tic_vision_backward(&pass, nowhere) : tic_text_backward(&pass, nowhere));
 }
 
-static tic_status list_step(tic_model *model, tic_listing *listing, tic_error *err) {
+tic_status tic_walk_step(tic_ctx *ctx, tic_model *model, int tokens, tic_tally *tally,
+                         tic_error *err) {
     tic_booking booking = {0};
     int32_t *offsets;
     tic_book_activations(&booking, model);
@@ -166,7 +167,7 @@ static tic_status list_step(tic_model *model, tic_listing *listing, tic_error *e
     const int64_t n = model->options.micro_batch;
     TIC_TRY(tic_alloc(&offsets, (size_t)n + 1, sizeof *offsets, err));
     for (int64_t s = 0; s <= n; s++)
-        offsets[s] = (int32_t)(s * listing->tokens);
+        offsets[s] = (int32_t)(s * tokens);
     void *space = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (space == MAP_FAILED) {
         tic_free(offsets);
@@ -174,12 +175,18 @@ static tic_status list_step(tic_model *model, tic_listing *listing, tic_error *e
     }
     booking = (tic_booking){.base = space};
     tic_book_activations(&booking, model);
-    list_tower(model, &model->vision, offsets, space, listing);
-    list_tower(model, &model->text, offsets, space, listing);
-    if (model->options.train)
-        list_loss(listing, model->options.batch, model->config.embed_dim);
+    walk_tower(ctx, model, &model->vision, offsets, space, tally);
+    walk_tower(ctx, model, &model->text, offsets, space, tally);
     munmap(space, bytes);
     tic_free(offsets);
+    return TIC_OK;
+}
+
+static tic_status list_step(tic_model *model, tic_listing *listing, tic_error *err) {
+    tic_tally tally = {.listing = listing};
+    TIC_TRY(tic_walk_step(NULL, model, listing->tokens, &tally, err));
+    if (model->options.train)
+        list_loss(listing, model->options.batch, model->config.embed_dim);
     return listing->failed.status == TIC_OK
                ? TIC_OK
                : tic_fail(err, listing->failed.status, "%s", listing->failed.text);

@@ -115,11 +115,28 @@ typedef struct tic_listing {
     tic_error failed; /* the first failure */
 } tic_listing;
 
+/* A weight as a call of gemm reads it (packing.c). */
+typedef struct tic_packing {
+    int64_t at;            /* offset in the flat arrays */
+    int64_t rows, columns; /* of the weight as it stands there */
+    tic_packed packed;
+} tic_packing;
+typedef struct tic_packings {
+    tic_packing *list;
+    size_t count, capacity;
+    size_t bytes; /* of all */
+    void *memory;
+    bool whole;       /* padding is written */
+    bool fresh;       /* as the weights are */
+    tic_error failed; /* the first failure of a measuring pass */
+} tic_packings;
+
 /* What a run of calls would need: filled instead of calling the kernels. */
 typedef struct tic_tally {
-    uint64_t macs;        /* logical */
-    size_t scratch;       /* bytes, the largest of any call; 0 when there is no context to ask */
-    tic_listing *listing; /* NULL: not asked for */
+    uint64_t macs;          /* logical */
+    size_t scratch;         /* bytes, the largest of any call; 0 when there is no context to ask */
+    tic_listing *listing;   /* NULL: not asked for */
+    tic_packings *packings; /* the same; only with a context */
 } tic_tally;
 
 /* One passage of n sequences through a tower, forward and then backward. The same code is run to
@@ -138,6 +155,7 @@ typedef struct tic_pass {
     const tic_config *config;
     const int32_t *ids;        /* text, [rows] */
     float *features, *inverse; /* [n, e] and [n]: out, read again by backward */
+    tic_packings *packings;    /* NULL: gemm packs weights itself */
     bool train;                /* keep what backward reads */
 } tic_pass;
 
@@ -178,6 +196,11 @@ tic_status tic_call_norm(const tic_pass *pass, const tic_layernorm_args *args, b
 tic_status tic_call_embedding(const tic_pass *pass, const tic_embedding_args *args, bool backward);
 tic_status tic_call_patchify(const tic_pass *pass, const tic_patchify_args *args);
 tic_status tic_call_l2norm(const tic_pass *pass, const tic_l2norm_args *args, bool backward);
+/* Both towers forward and, when it trains, backward over a micro-batch of captions of `tokens`
+ * tokens, measuring into `tally` (problems.c). Unlike other measuring passes this one has pointers,
+ * so that a call shows which operands it has; there is no memory behind them. `ctx` may be NULL. */
+tic_status tic_walk_step(tic_ctx *ctx, tic_model *model, int tokens, tic_tally *tally,
+                         tic_error *err);
 /* Adds the call to pass->tally->listing (problems.c). */
 void tic_list_gemm(const tic_pass *pass, const tic_gemm_args *args);
 void tic_list_attention(const tic_pass *pass, const tic_attention_args *args, bool pooled,
@@ -203,6 +226,9 @@ static inline tic_mat tic_act_mat(const tic_pass *pass, void *data, int64_t ld) 
     return (tic_mat){data, pass->tower->type, ld};
 }
 
+/* The call with its weight, at `at` in the flat arrays, packed; measuring, with what it needs. */
+tic_status tic_call_weight(const tic_pass *pass, const tic_gemm_args *args, int64_t at);
+
 /* y = act(x Wᵀ + b) + residual; W [out, in] at `at`. */
 typedef struct tic_linear {
     tic_affine_at at;
@@ -226,6 +252,21 @@ typedef struct tic_norm {
 tic_status tic_norm_forward(const tic_pass *pass, const tic_norm *norm);
 tic_status tic_norm_backward(const tic_pass *pass, const tic_norm *norm, tic_mat dy, float *dx,
                              bool add);
+
+/* ---- packing.c ------------------------------------------------------------------------------- */
+
+enum { TIC_TYPICAL_TOKENS = 20 }; /* of a caption from the web: which variant packs for text */
+
+/* Adds the packing of args' b, the weight at `at`, to pass->tally->packings. */
+void tic_list_packing(const tic_pass *pass, const tic_gemm_args *args, int64_t at);
+/* NULL: it is not packed. */
+const tic_packed *tic_packing_of(const tic_pass *pass, int64_t at, tic_trans trans);
+/* What `model`, shaped but without memory, packs in `ctx`; then its memory. */
+tic_status tic_packings_list(tic_ctx *ctx, tic_model *model, tic_packings *out, tic_error *err);
+tic_status tic_packings_book(tic_packings *packings, tic_error *err);
+void tic_packings_free(tic_packings *packings);
+/* Packs all weights anew unless they are as they were. */
+void tic_pack_weights(tic_model *model);
 
 /* ---- memory.c -------------------------------------------------------------------------------- */
 
@@ -251,6 +292,7 @@ struct tic_model {
     tic_layout layout;
     tic_tensor_row *rows;
     float *weights, *gradient, *moment1, *moment2;
+    tic_packings packings;
     tic_tower vision, text;
     tic_step_buffers step;
     void *activations; /* the block that the towers' and the step's pointers lie in */

@@ -135,6 +135,7 @@ tic_status tic_model_gradients(tic_model *model, const tic_batch *batch,
                                const tic_loss_options *options, tic_step_loss *loss,
                                tic_error *err) {
     TIC_TRY(check(model, batch, err));
+    tic_pack_weights(model);
     charge(model, options, TIC_FOR_FORWARD);
     TIC_TRY(features(model, batch, err));
     TIC_TRY(losses(model, batch->n, options, loss, err));

@@ -25,7 +25,7 @@ static tic_status project(const tic_pass *pass) {
         .b = tic_f32(tic_at(pass->weights, tower->at.projection), tower->embed),
         .c = tic_f32(tower->projected, tower->embed),
     };
-    return tic_call_gemm(pass, &args);
+    return tic_call_weight(pass, &args, tower->at.projection);
 }
 
 /* Answers project: d_projection += h_outᵀ d, d_h = d projectionᵀ. */
@@ -53,7 +53,7 @@ static tic_status project_backward(const tic_pass *pass, tic_mat d_projected, ti
         .b = tic_f32(tic_at(pass->weights, tower->at.projection), tower->embed),
         .c = d_h,
     };
-    return tic_call_gemm(pass, &input);
+    return tic_call_weight(pass, &input, tower->at.projection);
 }
 
 static tic_l2norm_args l2norm(const tic_pass *pass) {

@@ -49,6 +49,7 @@ tic_status tic_model_update(tic_model *model, const tic_adamw_options *options, 
     TIC_TRY(adamw(model, options, step, factor, 0, decayed, options->weight_decay, err));
     TIC_TRY(adamw(model, options, step, factor, decayed, size, 0, err));
     float *scale = &model->weights[model->layout.logit_scale];
+    model->packings.fresh = false;
     *scale = fminf(fmaxf(*scale, 0), (float)TIC_LOGIT_SCALE_MAX);
     return TIC_OK;
 }
