@@ -426,13 +426,20 @@ tic_status tic_l2norm_backward(tic_ctx *ctx, const tic_l2norm_args *args, tic_er
  *   w *= 1 - lr wd;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g²
  *   w -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)
  * `step` is t, counted from 1. g is multiplied by grad_scale first and set to zero afterwards when
- * zero_grad. */
+ * zero_grad. The range may hold weight matrices that gemms read packed: their packings are written
+ * in the same pass, from rows that are still in cache. */
+typedef struct tic_adamw_matrix {
+    int64_t first, rows, cols;   /* element (i, j) is w[first + i * cols + j] */
+    const tic_packed *packed[2]; /* of it as a gemm's B, [rows, cols] in memory; NULL: none */
+} tic_adamw_matrix;
 typedef struct tic_adamw_args {
     int64_t n;
     float *w, *g, *m, *v;
     float lr, beta1, beta2, eps, weight_decay, grad_scale;
     int64_t step;
     bool zero_grad;
+    const tic_adamw_matrix *matrices; /* in the order of `first`, none overlapping; packed before */
+    int64_t matrix_count;
 } tic_adamw_args;
 tic_status tic_adamw(tic_ctx *ctx, const tic_adamw_args *args, tic_error *err);
 /* Sum of squares of x[n] in double; not finite exactly when an element is NaN or Inf. */

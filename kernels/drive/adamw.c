@@ -10,15 +10,98 @@ static int64_t chunk_end(int64_t first, int64_t n) {
     return first + CHUNK < n ? first + CHUNK : n;
 }
 
+static int64_t common_multiple(int64_t a, int64_t b) {
+    int64_t x = a, y = b;
+    while (y != 0) {
+        const int64_t rest = x % y;
+        x = y;
+        y = rest;
+    }
+    return a / x * b;
+}
+
+typedef struct step {
+    const tic_adamw_args *args;
+    const tic_adamw_micro *micro;
+    float rate, root;
+} step;
+
+static void update(const step *s, int64_t first, int64_t last) {
+    s->micro->step(s->args, first, last, s->rate, s->root);
+}
+
+/* The following are called by all threads of a region; tasks go to whoever is free. */
+static void update_range(const step *s, int64_t first, int64_t last) {
+#pragma omp for schedule(dynamic) nowait
+    for (int64_t i = first; i < last; i += CHUNK)
+        update(s, i, chunk_end(i, last));
+}
+
+/* Rows that are updated and packed at a time: a multiple of what both packings take, so that no two
+ * tasks write the same part of one. */
+static int64_t rows_together(const tic_adamw_matrix *matrix) {
+    int64_t unit = 1;
+    for (int i = 0; i < 2; i++)
+        if (matrix->packed[i] != NULL)
+            unit = common_multiple(unit, matrix->packed[i]->rows_unit);
+    const int64_t wanted = (CHUNK + matrix->cols - 1) / matrix->cols;
+    return (wanted + unit - 1) / unit * unit;
+}
+
+static void update_matrix(const step *s, const tic_adamw_matrix *matrix) {
+    const int64_t together = rows_together(matrix);
+    const tic_mat w = tic_f32(s->args->w + matrix->first, matrix->cols);
+#pragma omp for schedule(dynamic) nowait
+    for (int64_t i = 0; i < matrix->rows; i += together) {
+        const int64_t rows = matrix->rows - i < together ? matrix->rows - i : together;
+        update(s, matrix->first + i * matrix->cols, matrix->first + (i + rows) * matrix->cols);
+        for (int p = 0; p < 2; p++)
+            if (matrix->packed[p] != NULL)
+                tic_gemm_pack_rows(matrix->packed[p], w, i, rows);
+    }
+}
+
+static int64_t matrix_end(const tic_adamw_matrix *matrix) {
+    return matrix->first + matrix->rows * matrix->cols;
+}
+
 TIC_RUN(tic_adamw_drive) {
     const tic_adamw_args *a = args;
-    const tic_adamw_micro *micro = variant->micro;
+    const step s = {a, variant->micro, (float)(a->lr / (1 - pow(a->beta1, (double)a->step))),
+                    (float)(1 / sqrt(1 - pow(a->beta2, (double)a->step)))};
     (void)knobs, (void)err;
-    const float rate = (float)(a->lr / (1 - pow(a->beta1, (double)a->step)));
-    const float root = (float)(1 / sqrt(1 - pow(a->beta2, (double)a->step)));
-#pragma omp parallel for num_threads(ctx->threads) schedule(static) if (a->n > CHUNK)
-    for (int64_t i = 0; i < a->n; i += CHUNK)
-        micro->step(a, i, chunk_end(i, a->n), rate, root);
+#pragma omp parallel num_threads(ctx->threads) if (a->n > CHUNK)
+    {
+        int64_t next = 0;
+        for (int64_t i = 0; i < a->matrix_count; i++) {
+            update_range(&s, next, a->matrices[i].first);
+            update_matrix(&s, &a->matrices[i]);
+            next = matrix_end(&a->matrices[i]);
+        }
+        update_range(&s, next, a->n);
+    }
+    return TIC_OK;
+}
+
+static tic_status check_matrices(const tic_adamw_args *a, tic_error *err) {
+    int64_t next = 0;
+    for (int64_t i = 0; i < a->matrix_count; i++) {
+        const tic_adamw_matrix *m = &a->matrices[i];
+        if (m->first < next || m->rows < 0 || m->cols < 1 || matrix_end(m) > a->n)
+            return tic_fail(err, TIC_EUSAGE,
+                            "adamw: matrix %lld, %lld x %lld at %lld, is misplaced", (long long)i,
+                            (long long)m->rows, (long long)m->cols, (long long)m->first);
+        for (int p = 0; p < 2; p++) {
+            const tic_packed *packed = m->packed[p];
+            const bool across = packed != NULL && packed->trans == TIC_NT;
+            if (packed != NULL && (packed->format == NULL || packed->data == NULL ||
+                                   (across ? packed->n : packed->k) != m->rows ||
+                                   (across ? packed->k : packed->n) != m->cols))
+                return tic_fail(err, TIC_EUSAGE,
+                                "adamw: matrix %lld has a packing of another shape", (long long)i);
+        }
+        next = matrix_end(m);
+    }
     return TIC_OK;
 }
 
@@ -29,6 +112,7 @@ tic_status tic_adamw(tic_ctx *ctx, const tic_adamw_args *a, tic_error *err) {
     if (!(a->beta1 >= 0 && a->beta1 < 1 && a->beta2 >= 0 && a->beta2 < 1))
         return tic_fail(err, TIC_EUSAGE, "adamw: betas %g and %g are not in [0, 1)", a->beta1,
                         a->beta2);
+    TIC_TRY(check_matrices(a, err));
     if (a->n == 0)
         return TIC_OK;
     char shape[32];

@@ -19,5 +19,11 @@ TIC_RUN(tic_adamw_ref) {
         if (a->zero_grad)
             a->g[i] = 0;
     }
+    for (int64_t i = 0; i < a->matrix_count; i++) {
+        const tic_adamw_matrix *matrix = &a->matrices[i];
+        for (int p = 0; p < 2; p++)
+            if (matrix->packed[p] != NULL)
+                tic_gemm_pack(matrix->packed[p], tic_f32(a->w + matrix->first, matrix->cols));
+    }
     return TIC_OK;
 }

@@ -25,7 +25,7 @@ static void step(const tic_adamw_args *a, int64_t first, int64_t last, float rat
 /* Half a vector of floats becomes a whole one of doubles. */
 typedef float vf_half __attribute__((vector_size(VF_BYTES / 2)));
 typedef double vd __attribute__((vector_size(VF_BYTES)));
-enum { PARTS = 16, HALF = VF_LANES / 2 };
+enum { PARTS = 16, HALF = VF_LANES / 2, AHEAD = 512 };
 
 /* Element i is added to partial sum i % PARTS: squares are exact in double, so every tier gets the
  * same bits. */
@@ -34,13 +34,15 @@ static double square_sum(const float *x, int64_t n) {
     for (int v = 0; v < PARTS / HALF; v++)
         part[v] = (vd){0};
     int64_t i = 0;
-    for (; i + PARTS <= n; i += PARTS)
+    for (; i + PARTS <= n; i += PARTS) {
+        __builtin_prefetch(x + (i + AHEAD < n ? i + AHEAD : i));
         for (int v = 0; v < PARTS / HALF; v++) {
             vf_half few;
             memcpy(&few, x + i + v * HALF, sizeof few);
             vd wide = __builtin_convertvector(few, vd);
             part[v] += wide * wide;
         }
+    }
     double sums[PARTS], total = 0;
     memcpy(sums, part, sizeof sums);
     for (int p = 0; i + p < n; p++)

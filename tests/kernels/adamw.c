@@ -102,6 +102,95 @@ Test(adamw, bits_do_not_depend_on_threads) {
     }
 }
 
+/* ---- packings ------------------------------------------------------------------------------- */
+
+/* What a gemm with this right operand in `precision` would pack; data NULL when nothing. */
+static tic_packed packing(tic_ctx *ctx, tic_trans trans, tic_dtype precision, int64_t rows,
+                          int64_t cols) {
+    const bool across = trans == TIC_NT;
+    tic_gemm_args args = {.trans = trans,
+                          .precision = precision,
+                          .m = 100,
+                          .n = across ? rows : cols,
+                          .k = across ? cols : rows};
+    args.a = args.b = args.c = tic_f32(NULL, 1000);
+    tic_packed p = tic_gemm_packing(ctx, &args);
+    p.data = p.bytes > 0 ? check_alloc(p.bytes, 1) : NULL;
+    return p;
+}
+
+/* Both packings of the matrices hold what packing the updated weights gives, whatever the tasks;
+ * weights and moments are those of a step without them. */
+static void check_packings(tic_ctx *ctx, tic_dtype precision, int threads) {
+    enum { COUNT = 3, TOTAL = 300 * 70 + 1000 + 61 * 33 + 17 * 300 };
+    static const int64_t shapes[COUNT][3] = {
+        {500, 300, 70}, {500 + 300 * 70, 61, 33}, {1000 + 300 * 70 + 61 * 33, 17, 300}};
+    tic_adamw_matrix matrices[COUNT];
+    tic_packed packed[COUNT][2];
+    tic_adamw_args a = make(TOTAL), plain = make(TOTAL);
+    for (int i = 0; i < COUNT; i++) {
+        const int64_t rows = shapes[i][1], cols = shapes[i][2];
+        matrices[i] = (tic_adamw_matrix){.first = shapes[i][0], .rows = rows, .cols = cols};
+        for (int p = 0; p < 2; p++) {
+            packed[i][p] = packing(ctx, p ? TIC_NN : TIC_NT, precision, rows, cols);
+            if (packed[i][p].data == NULL)
+                continue;
+            tic_gemm_pack(&packed[i][p], tic_f32(a.w + shapes[i][0], cols));
+            matrices[i].packed[p] = &packed[i][p];
+        }
+    }
+    a.matrices = matrices;
+    a.matrix_count = COUNT;
+    CHECK_OK(tic_adamw(ctx, &a, err));
+    CHECK_OK(tic_adamw(ctx, &plain, err));
+    same_bits(a.w, plain.w, TOTAL * sizeof(float), "w", threads);
+    same_bits(a.m, plain.m, TOTAL * sizeof(float), "m", threads);
+    for (int i = 0; i < COUNT; i++)
+        for (int p = 0; p < 2; p++) {
+            if (packed[i][p].data == NULL)
+                continue;
+            tic_packed want = packed[i][p];
+            want.data = check_alloc(want.bytes, 1);
+            tic_gemm_pack(&want, tic_f32(plain.w + shapes[i][0], shapes[i][2]));
+            same_bits(packed[i][p].data, want.data, want.bytes, "a packing", threads);
+            tic_free(want.data);
+            tic_free(packed[i][p].data);
+        }
+}
+
+Test(adamw, packings_are_written_with_the_weights) {
+    tic_packed any = {0};
+    for (int t = 0; t < THREAD_COUNTS; t++) {
+        tic_ctx *ctx = check_ctx(thread_counts[t]);
+        for (int v = -1; (v = check_next(ctx, TIC_OP_ADAMW, v)) >= 0;)
+            for (int precision = TIC_F32; precision <= TIC_BF16; precision++)
+                check_packings(ctx, (tic_dtype)precision, thread_counts[t]);
+        any = packing(ctx, TIC_NT, TIC_F32, 10, 20);
+        tic_ctx_free(ctx);
+    }
+    cr_assert(any.data != NULL, "no variant packs here, and nothing was tested");
+    tic_free(any.data);
+}
+
+Test(adamw, misplaced_matrices_are_refused) {
+    tic_ctx *ctx = check_ctx(1);
+    tic_adamw_args a = make(100);
+    tic_packed packed = packing(ctx, TIC_NT, TIC_F32, 6, 10);
+    tic_adamw_matrix matrices[2] = {{0, 5, 10, {NULL}}, {49, 5, 10, {NULL}}};
+    a.matrices = matrices;
+    a.matrix_count = 2;
+    CHECK_FAILS(TIC_EUSAGE, "misplaced", tic_adamw(ctx, &a, err)); /* overlapping */
+    matrices[1].first = 51;
+    CHECK_FAILS(TIC_EUSAGE, "misplaced", tic_adamw(ctx, &a, err)); /* beyond the end */
+    matrices[1].first = 50;
+    matrices[1].packed[1] = &packed;
+    CHECK_FAILS(TIC_EUSAGE, "another shape", tic_adamw(ctx, &a, err));
+    tic_free(packed.data);
+    tic_ctx_free(ctx);
+}
+
+/* ---- sum of squares ------------------------------------------------------------------------- */
+
 /* The squares are exact in double and the sum of n of them errs by at most n / 2^53. */
 Test(square_sum, every_tier_gives_the_same_bits) {
     static const unsigned limits[] = {TIC_ISA_LIMIT_PORTABLE, TIC_ISA_AVX2, 0};
