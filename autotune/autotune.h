@@ -20,9 +20,9 @@ const char *tic_peak_name(tic_peak peak); /* "f32 FMA", "VDPBF16PS", "AMX bf16" 
 /* Whether this CPU has it and `isa` (a context's mask) admits it. */
 bool tic_peak_exists(tic_peak peak, unsigned isa);
 /* GMAC/s of `threads` threads together, each in a loop of its own for about `seconds`; 0 where it
- * does not exist. A millisecond or two before and after a sample brackets it. AMX has two speeds
- * and may stay at the slow one for 100 ms: warm it up once for at least 0.15 s. Nothing is added to
- * any counter. */
+ * does not exist. Time is what the threads had of the cores, whoever else wanted them. A
+ * millisecond or two before and after a sample brackets it. AMX has two speeds and may stay at the
+ * slow one for 100 ms: warm it up once for at least 0.15 s. Nothing is added to any counter. */
 double tic_peak_rate(tic_peak peak, unsigned isa, int threads, double seconds);
 /* The unit that computes fastest in that precision here, measured (0.25 s for bf16): what a share
  * of peak is taken of. bf16 operands may go through FMAs too. */

@@ -81,8 +81,8 @@ static void cut(search *s, int most, int round) {
 
 static tic_status halve(search *s, tic_error *err) {
     int samples = 1;
-    for (int round = 1; s->lefts > 0; round++) {
-        TIC_TRY(play_round(s, samples, err));
+    for (int round = 1;; round++) {
+        TIC_TRY(play_round(s, samples, err)); /* of the default too when nothing challenges it */
         if (s->lefts <= FINALISTS && samples >= MOST_SAMPLES / 2)
             return TIC_OK;
         int most = (s->lefts + 1) / 2;

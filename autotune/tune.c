@@ -117,9 +117,8 @@ static void look_around(tuning *t) {
     double rate = tic_peak_rate(t->unit, t->machine.isa, t->machine.threads, bracket);
     wall = tic_now() - wall;
     used = processor_time() - used;
-    double share = used / (wall * t->machine.threads);
-    t->shared = share < busy_enough;
-    t->peak = t->shared ? rate / share : rate;
+    t->shared = used / (wall * t->machine.threads) < busy_enough;
+    t->peak = rate;
 }
 
 /* ---- work ----------------------------------------------------------------------------------- */

@@ -28,6 +28,7 @@ tic_status tic_verb_data_index(const tic_verb *verb, int argc, char **argv, tic_
 tic_status tic_verb_data_inspect(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_vocab_train(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_vocab_show(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_tune(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_run(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_train(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_eval(const tic_verb *verb, int argc, char **argv, tic_error *err);
@@ -116,6 +117,10 @@ const char *tic_quantity(char text[32], double value);
 tic_status tic_cli_json(json_t *document, tic_error *err);
 /* Flushes stdout; a full disk or a closed pipe is TIC_ERESOURCE. Main calls it at the end. */
 tic_status tic_cli_flush(tic_error *err);
+
+/* $XDG_CACHE_HOME/ticlip, else ~/.cache/ticlip, which is made. TIC_EUSAGE where there is no home:
+ * `flag` names a file instead. */
+tic_status tic_cli_cache_folder(char *out, size_t size, const char *flag, tic_error *err);
 
 /* ---- interruption (output.c) --------------------------------------------------------------- */
 

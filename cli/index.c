@@ -37,17 +37,6 @@ void tic_cli_index_flags(tic_flag rows[TIC_INDEX_FLAGS], tic_index_flags *values
                          .max = 9e15};
 }
 
-static tic_status cache_folder(char *out, size_t size, tic_error *err) {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    /* The XDG specification: a relative path is to be ignored. */
-    if (cache != NULL && cache[0] == '/')
-        return tic_path_join(out, size, cache, "ticlip", err);
-    if (home != NULL && home[0] == '/')
-        return tic_path_join(out, size, home, ".cache/ticlip", err);
-    return tic_fail(err, TIC_EUSAGE,
-                    "no home folder to keep the index in; name a file with --index");
-}
-
 tic_status tic_cli_index_path(char *out, size_t size, const char *folder,
                               const tic_index_flags *values, tic_error *err) {
     if (values->file != NULL) {
@@ -64,8 +53,7 @@ tic_status tic_cli_index_path(char *out, size_t size, const char *folder,
     free(absolute); /* realpath's own memory, not tic_alloc's */
     snprintf(name, sizeof name, "index-%016llx%016llx.bin", (unsigned long long)id.hi,
              (unsigned long long)id.lo);
-    TIC_TRY(cache_folder(cache, sizeof cache, err));
-    TIC_TRY(tic_make_folder(cache, err));
+    TIC_TRY(tic_cli_cache_folder(cache, sizeof cache, "--index", err));
     return tic_path_join(out, size, cache, name, err);
 }
 

@@ -1,7 +1,9 @@
-/* The way out of the process: JSON documents, the last flush of stdout, and the wish to stop. */
+/* The way out of the process: JSON documents, the last flush of stdout, the cache folder, and the
+ * wish to stop. */
 #include "cli/cli.h"
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 tic_status tic_cli_flush(tic_error *err) {
@@ -25,6 +27,19 @@ tic_status tic_cli_json(json_t *document, tic_error *err) {
     if (failed)
         return tic_fail(err, TIC_EINTERNAL, "the JSON document could not be written");
     return TIC_OK;
+}
+
+tic_status tic_cli_cache_folder(char *out, size_t size, const char *flag, tic_error *err) {
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    /* The XDG specification: a relative path is to be ignored. */
+    if (cache != NULL && cache[0] == '/')
+        TIC_TRY(tic_path_join(out, size, cache, "ticlip", err));
+    else if (home != NULL && home[0] == '/')
+        TIC_TRY(tic_path_join(out, size, home, ".cache/ticlip", err));
+    else
+        return tic_fail(err, TIC_EUSAGE, "no home folder to keep files in; name a file with %s",
+                        flag);
+    return tic_make_folder(out, err);
 }
 
 static volatile sig_atomic_t stop_wished;

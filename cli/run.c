@@ -1,25 +1,28 @@
 /* ticlip run: methods x steps of an experiment. */
 #include "cli/run_output.h"
+#include "cli/tuned.h"
 #include <string.h>
 
 /* Settings of a file, if one is named, with the flags over them. */
 static tic_status read_settings(const tic_verb *verb, int argc, char **argv, tic_experiment *x,
-                                bool *dry, tic_args *args, tic_error *err) {
+                                bool *dry, tic_plan_flags *plan, tic_args *args, tic_error *err) {
     tic_flag *flags;
     int count = tic_setting_count();
-    TIC_TRY(tic_alloc(&flags, (size_t)count + 1, sizeof(tic_flag), err));
+    TIC_TRY(tic_alloc(&flags, (size_t)count + TIC_PLAN_FLAGS + 1, sizeof(tic_flag), err));
     tic_experiment_defaults(x);
     tic_cli_setting_flags(flags, x);
-    flags[count] = (tic_flag){.name = "dry-run",
-                              .help = "print what it will cost, and stop",
-                              .type = TIC_FLAG_SWITCH,
-                              .out = dry};
-    tic_status status = tic_cli_parse(verb, flags, count + 1, argc, argv, args, err);
+    tic_cli_plan_flags(flags + count, plan);
+    count += TIC_PLAN_FLAGS;
+    flags[count++] = (tic_flag){.name = "dry-run",
+                                .help = "print what it will cost, and stop",
+                                .type = TIC_FLAG_SWITCH,
+                                .out = dry};
+    tic_status status = tic_cli_parse(verb, flags, count, argc, argv, args, err);
     if (status == TIC_OK && !args->help && args->count == 1) {
         tic_experiment_defaults(x);
         status = tic_experiment_read(x, args->at[0], err);
         if (status == TIC_OK)
-            status = tic_cli_parse(verb, flags, count + 1, argc, argv, args, err);
+            status = tic_cli_parse(verb, flags, count, argc, argv, args, err);
     }
     tic_free(flags);
     return status;
@@ -74,11 +77,14 @@ tic_status tic_verb_run(const tic_verb *verb, int argc, char **argv, tic_error *
     tic_experiment x;
     tic_args args;
     tic_forecast forecast;
+    tic_plan_flags plan;
+    tic_tuner tuner;
     bool dry = false;
-    TIC_TRY(read_settings(verb, argc, argv, &x, &dry, &args, err));
+    TIC_TRY(read_settings(verb, argc, argv, &x, &dry, &plan, &args, err));
     if (args.help)
         return TIC_OK;
     tic_hooks hooks = tic_cli_hooks();
+    TIC_TRY(tic_cli_use_plan(&x, &plan, dry, &hooks, &tuner, err));
     TIC_TRY(tic_run_forecast(&x, &hooks, &forecast, err));
     if (dry && args.json)
         return forecast_json(&forecast, err);

@@ -109,6 +109,9 @@ typedef struct tic_experiment {
     char label_field[TIC_NAME],
         label_tree[TIC_NAME]; /* of the pairs' json; "": DATA/classes.json */
     int64_t save_every; /* seconds between state files within a step; 0: after every iteration */
+    /* Not a setting: the plan file of a new run (tic_plan_choose), "": what is shipped. A run keeps
+     * its plan, and goes on with it. */
+    char plan[TIC_PATH];
 } tic_experiment;
 
 /* The one table of settings: command-line flags, keys of the experiment file and `--help` all come
@@ -328,6 +331,10 @@ struct tic_hooks {
     /* Asked after every iteration (it is finished and saved), while shards are indexed, and between
      * the parts of an evaluation: true ends in TIC_EINTERRUPTED, and the same call continues. */
     bool (*stop)(void *user);
+    /* Asked when a new run has settled what it will compute, captions having `tokens` tokens in the
+     * mean: may write or extend the plan at experiment->plan, which is read again afterwards. */
+    tic_status (*tune)(void *user, const tic_config *config, const tic_model_options *options,
+                       int tokens, tic_error *err);
     void *user;
 };
 

@@ -9,7 +9,7 @@ enum { CAPTIONS = 2000, TIMED_PAIRS = 256 };
 
 /* ---- lengths ------------------------------------------------------------------------------- */
 
-static tic_status mean_tokens(tic_session *s, double *out, tic_error *err) {
+tic_status tic_mean_tokens(tic_session *s, double *out, tic_error *err) {
     int32_t ids[1024];
     double sum = 0;
     size_t size = tic_index_size(s->index), count = size < CAPTIONS ? size : CAPTIONS;
@@ -149,7 +149,7 @@ static tic_status forecast(tic_session *s, tic_forecast *f, tic_error *err) {
                                                              (size_t)s->config.image_size *
                                                              (size_t)s->config.image_size * 3;
     f->nominal_pair = tic_nominal_train(&s->config);
-    TIC_TRY(mean_tokens(s, &f->mean_tokens, err));
+    TIC_TRY(tic_mean_tokens(s, &f->mean_tokens, err));
     f->logical_pair = logical_pair(s, f->mean_tokens);
     TIC_TRY(add_up(s, &timed_pairs, f, err));
     f->nominal_total = (double)f->pairs_total * (double)f->nominal_pair;

@@ -151,6 +151,7 @@ typedef struct tic_session {
     tic_vocab *vocab;
     tic_config config; /* vocab_size is the vocabulary's */
     tic_plan *plan;
+    tic_plan_source source; /* of a new run's plan */
     tic_ctx *ctx;
     tic_dtype precision;
     int64_t micro_batch;
@@ -166,7 +167,7 @@ tic_status tic_session_data(tic_session *s, tic_error *err); /* index and steps 
 /* `saved` if the file exists, else the settings' vocabulary, else one trained on the captions of
  * the first step (later steps' words are not looked at in advance). Sets config.vocab_size. */
 tic_status tic_session_vocab(tic_session *s, const char *saved, tic_error *err);
-/* Plan (from the file `saved` if it exists) and context. */
+/* Plan (from the file `saved` if it exists, else as x->plan and the machine choose) and context. */
 tic_status tic_session_context(tic_session *s, const char *saved, tic_error *err);
 /* precision as the settings say; `auto` measures. */
 tic_status tic_session_precision(tic_session *s, tic_error *err);

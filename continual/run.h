@@ -63,6 +63,8 @@ tic_status tic_item_pool(tic_session *s, const tic_item *items, int i, const cha
 /* SHA-256 over the identities of the pool's pairs, in order. */
 void tic_pool_hash(const tic_session *s, const uint32_t *pool, size_t size, char hex[65]);
 
+/* Tokens of a caption, SOT and EOT included: the mean over some of the index. */
+tic_status tic_mean_tokens(tic_session *s, double *out, tic_error *err);
 /* Evaluation of one model, in training pairs of equal cost (see tic_meter). */
 int64_t tic_evaluation_pairs(const tic_tasks *tasks);
 /* vocab.txt.gz two folders above a checkpoint: where a run keeps it. */

@@ -99,11 +99,38 @@ static tic_status write_begin(tic_session *s, const char *vocab, const char *pla
         err);
 }
 
+/* The hook tunes the machine for this model; the context goes on with what it wrote. */
+static tic_status tune(tic_session *s, tic_error *err) {
+    const tic_model_options options = {.batch = s->x->batch,
+                                       .micro_batch = s->micro_batch,
+                                       .precision = s->precision,
+                                       .train = true};
+    const int most = s->config.context_length;
+    double tokens;
+    if (s->hooks == NULL || s->hooks->tune == NULL)
+        return TIC_OK;
+    TIC_TRY(tic_mean_tokens(s, &tokens, err));
+    const int whole = (int)(tokens + 0.5);
+    TIC_TRY(s->hooks->tune(s->hooks->user, &s->config, &options,
+                           whole < 1      ? 1
+                           : whole > most ? most
+                                          : whole,
+                           err));
+    tic_ctx_free(s->ctx);
+    tic_plan_free(s->plan);
+    s->ctx = NULL;
+    s->plan = NULL;
+    return tic_session_context(s, NULL, err);
+}
+
 /* What belongs to the run is written before the ledger's first line says that it exists. */
 static tic_status begin(tic_session *s, const char *vocab, const char *plan, tic_error *err) {
     TIC_TRY(tic_vocab_save(s->vocab, vocab, err));
     TIC_TRY(write_plan(s, plan, err));
     TIC_TRY(write_experiment(s, err));
+    if (s->source.refused[0] != '\0')
+        tic_note(s->hooks, "refused the plan %s; the kernels are those shipped for %s (%s)",
+                 s->source.refused, s->source.shipped, s->source.origin);
     return write_begin(s, vocab, plan, err);
 }
 
@@ -197,7 +224,8 @@ tic_status tic_run_settle(tic_session *s, tic_error *err) {
     TIC_TRY(tic_session_vocab(s, NULL, err));
     TIC_TRY(tic_session_context(s, NULL, err));
     TIC_TRY(tic_session_precision(s, err));
-    return tic_session_micro_batch(s, err);
+    TIC_TRY(tic_session_micro_batch(s, err));
+    return tune(s, err);
 }
 
 tic_status tic_run_open(tic_session *s, tic_error *err) {

@@ -92,13 +92,14 @@ tic_status tic_session_vocab(tic_session *s, const char *saved, tic_error *err) 
 /* ---- computing ----------------------------------------------------------------------------- */
 
 tic_status tic_session_context(tic_session *s, const char *saved, tic_error *err) {
+    tic_ctx_options options = {.threads = (int)s->x->threads};
     if (saved != NULL && tic_file_exists(saved)) {
         TIC_TRY(tic_plan_load(&s->plan, saved, NULL, err));
     } else {
-        TIC_TRY(tic_plan_new(&s->plan, err));
+        TIC_TRY(tic_plan_choose(&s->plan, s->x->plan, &options, &s->source, err));
         TIC_TRY(tic_plan_complete(s->plan, 0, err));
     }
-    tic_ctx_options options = {.threads = (int)s->x->threads, .plan = s->plan};
+    options.plan = s->plan;
     return tic_ctx_new(&s->ctx, &options, err);
 }
 

@@ -24,6 +24,7 @@ class Command(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
+        os.environ["XDG_CACHE_HOME"] = self.folder.name
         self.model = os.path.join(self.folder.name, "model.json")
         with open(self.model, "w", encoding="utf-8") as file:
             json.dump(MODEL, file)
@@ -32,7 +33,7 @@ class Command(unittest.TestCase):
         return [TICLIP, "run", "--data", WORLD, "--out", os.path.join(self.folder.name, out),
                 "--model", self.model, "--batch", "16", "--warmup", "2", "--vocab-size", "600",
                 "--eval-pairs", "20", "--precision", "f32", "--first-step", "2020", "--threads", "1",
-                "--pairs", str(pairs), *more]
+                "--no-tune", "--pairs", str(pairs), *more]
 
     def call(self, line, code=0):
         done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
@@ -65,7 +66,7 @@ class Command(unittest.TestCase):
             json.dump({"data": WORLD, "out": os.path.join(self.folder.name, "e"),
                        "model": self.model, "batch": 16, "warmup": 2, "vocab_size": 600,
                        "eval_pairs": 20, "precision": "f32", "pairs": 192, "first_step": "2020"}, file)
-        done = self.call([TICLIP, "run", path, "--methods", "sequential", "--json"])
+        done = self.call([TICLIP, "run", path, "--methods", "sequential", "--no-tune", "--json"])
         self.assertEqual(list(json.loads(done.stdout)["methods"]), ["sequential"])
         self.call(self.line("b", "--methods", "sequential"))
         self.assertEqual(self.weights("e"), self.weights("b"))
