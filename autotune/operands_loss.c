@@ -10,6 +10,7 @@ typedef struct loss {
     const tic_contrastive_args *a;
     float *strip;         /* [STRIP, b] of scores before the scale */
     double *row, *column; /* sums of exp(scale s) over a row, over a column */
+    double *factor;       /* [b] of one row */
 } loss;
 
 static tic_status scores(const loss *l, const float *rows, const float *columns, int64_t count,
@@ -48,12 +49,14 @@ static tic_status gradient(const loss *l, int64_t i, const float *from, const fl
                            tic_error *err) {
     const int64_t b = l->a->b, d = l->a->d;
     TIC_TRY(scores(l, from + i * d, to, 1, ctx, err));
+    for (int64_t j = 0; j < b; j++) {
+        const double e = exp((double)l->a->scale * l->strip[j]);
+        l->factor[j] = e / own[i] + e / other[j] - (i == j ? 2 : 0);
+    }
     for (int64_t x = 0; x < d; x++) {
         double sum = 0;
-        for (int64_t j = 0; j < b; j++) {
-            const double e = exp((double)l->a->scale * l->strip[j]);
-            sum += (e / own[i] + e / other[j] - (i == j ? 2 : 0)) * to[j * d + x];
-        }
+        for (int64_t j = 0; j < b; j++)
+            sum += l->factor[j] * to[j * d + x];
         d_from[i * d + x] = (float)(sum * l->a->scale / (2 * (double)b));
     }
     return TIC_OK;
@@ -78,9 +81,12 @@ tic_status tic_operands_loss_sample(tic_operands *o, tic_ctx *ctx, tic_error *er
     if (status == TIC_OK)
         status = tic_alloc(&l.column, (size_t)l.a->b, sizeof *l.column, err);
     if (status == TIC_OK)
+        status = tic_alloc(&l.factor, (size_t)l.a->b, sizeof *l.factor, err);
+    if (status == TIC_OK)
         status = sample(&l, ctx, err);
     tic_free(l.strip);
     tic_free(l.row);
     tic_free(l.column);
+    tic_free(l.factor);
     return status;
 }

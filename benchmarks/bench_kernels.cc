@@ -47,9 +47,13 @@ tic_plan *plan = nullptr;
 
 struct Row {
     const KernelCase *which;
-    std::string variant; // "auto", a variant's name, "peer:..."
+    std::string variant; // "auto", "packed", a variant's name, "peer:..."
     std::string Name() const { return which->Name() + "/" + variant; }
 };
+
+bool Dispatched(const Row &row) { // not forced
+    return row.variant == "auto" || row.variant == "packed";
+}
 
 struct PeerKind {
     const char *name, *program;
@@ -95,6 +99,8 @@ std::vector<Row> Rows(const std::vector<KernelCase> &cases) {
     std::vector<Row> rows;
     for (const KernelCase &which : cases) {
         rows.push_back({&which, "auto"});
+        if (which.HasWeight())
+            rows.push_back({&which, "packed"});
         for (int i = 0; i < tic_variant_count(); i++)
             if ((flags.all || !flags.filter.empty()) && RunsHere(tic_variant_get(i), which))
                 rows.push_back({&which, tic_variant_get(i).name});
@@ -164,7 +170,8 @@ tic_status MeasureRow(const Row &row, benchmark::State *state, tic_error *err) {
     if (peer != peers.end())
         TIC_TRY(run->ChoosePeer(peer->second.get(), &memory, err));
     else
-        TIC_TRY(run->Choose(row.variant == "auto" ? nullptr : row.variant.c_str(), err));
+        TIC_TRY(run->Choose(Dispatched(row) ? nullptr : row.variant.c_str(),
+                            row.variant == "packed", err));
 
     const tic_demand demand = run->Demand();
     const double macs = static_cast<double>(demand.macs), bytes = static_cast<double>(demand.bytes);
@@ -194,7 +201,7 @@ tic_status MeasureRow(const Row &row, benchmark::State *state, tic_error *err) {
     counters["threads"] = tic_ctx_threads(run->ctx());
     if (!measured.scaling.empty())
         counters["scaling"] = Median(measured.scaling);
-    if (row.variant == "auto")
+    if (Dispatched(row))
         label += std::string(", ") + run->Ran();
     state->SetLabel(label);
     for (double seconds : measured.samples.seconds) {

@@ -9,13 +9,24 @@
 
 namespace {
 
+// As a plan's key for gemm, but of one shape and not of a class of shapes.
+std::string GemmShape(const tic_problem &p) {
+    static const char *const trans[] = {"nn", "nt", "tn"}, *acts[] = {"", ",gelu", ",quick_gelu"};
+    std::string shape = std::string(trans[p.trans]) + ",m" + std::to_string(p.m) + ",n" +
+                        std::to_string(p.n) + ",k" + std::to_string(p.k);
+    shape += p.bias ? ",bias" : "";
+    shape += acts[p.act];
+    shape += p.pre ? ",pre" : "";
+    shape += p.grad_pre ? ",grad" : "";
+    shape += p.residual ? ",residual" : "";
+    shape += p.accumulate ? ",accumulate" : "";
+    shape += p.colsum ? ",colsum" : "";
+    return shape + (p.c == TIC_BF16 ? ",out16" : "");
+}
+
 std::string Shape(const tic_problem &p) {
-    char key[TIC_PROBLEM_KEY];
-    if (p.op == TIC_OP_GEMM) { // as in a plan's keys
-        tic_problem_key(&p, TIC_F32, key);
-        const std::string text = key;
-        return text.substr(text.rfind('/') + 1);
-    }
+    if (p.op == TIC_OP_GEMM)
+        return GemmShape(p);
     if (p.op == TIC_OP_ADAMW)
         return "n" + std::to_string(p.n);
     if (p.op != TIC_OP_ATTENTION && p.op != TIC_OP_ATTENTION_BACKWARD)
@@ -92,6 +103,10 @@ std::string KernelCase::Name() const {
            tic_dtype_name(precision);
 }
 
+bool KernelCase::HasWeight() const {
+    return problem.op == TIC_OP_GEMM && problem.trans != TIC_TN;
+}
+
 bool KernelCase::Bare() const {
     return problem.op == TIC_OP_GEMM && problem.act == TIC_ACT_NONE && !problem.bias &&
            !problem.pre && !problem.grad_pre && !problem.residual && !problem.colsum &&
@@ -148,15 +163,35 @@ tic_status KernelRun::Agree(const char *what, tic_error *err) const {
                     worst);
 }
 
-tic_status KernelRun::Choose(const char *variant, tic_error *err) {
+tic_status KernelRun::PackB(tic_error *err) {
+    packed_args_ = *static_cast<const tic_gemm_args *>(tic_operands_args(operands_.get()));
+    packed_ = tic_gemm_packing(ctx_.get(), &packed_args_);
+    if (packed_.bytes == 0)
+        return tic_fail(err, TIC_EUSAGE, "what dispatch picks packs nothing");
+    TIC_TRY(tic_alloc(&packed_.data, packed_.bytes, 1, err));
+    packed_memory_.reset(packed_.data);
+    tic_gemm_pack(&packed_, packed_args_.b);
+    packed_args_.packed_b = &packed_;
+    return TIC_OK;
+}
+
+tic_status KernelRun::Call(tic_ctx *ctx, tic_error *err) {
+    return packed_.data != nullptr ? tic_gemm(ctx, &packed_args_, err)
+                                   : tic_operands_run(operands_.get(), ctx, err);
+}
+
+tic_status KernelRun::Choose(const char *variant, bool packed, tic_error *err) {
     peer_ = nullptr;
+    packed_ = {};
     TIC_TRY(tic_ctx_force(one_.get(), which_.problem.op, variant, err));
     TIC_TRY(tic_ctx_force(ctx_.get(), which_.problem.op, variant, err));
+    if (packed)
+        TIC_TRY(PackB(err));
     tic_operands_reset(operands_.get());
-    TIC_TRY(tic_operands_run(operands_.get(), ctx_.get(), err));
+    TIC_TRY(Call(ctx_.get(), err));
     TIC_TRY(Agree(Ran(), err));
     const double start = tic_now(); // the second call: caches and scratch are warm
-    TIC_TRY(tic_operands_run(operands_.get(), ctx_.get(), err));
+    TIC_TRY(Call(ctx_.get(), err));
     estimate_ = tic_now() - start;
     return TIC_OK;
 }
@@ -167,7 +202,7 @@ double KernelRun::Time(double seconds, bool one_thread, tic_error *err) {
     tic_operands_reset(operands_.get()); // sums that grow, moments that fade
     const double start = tic_now();
     for (int i = 0; i < calls; i++)
-        if (tic_operands_run(operands_.get(), ctx, err) != TIC_OK)
+        if (Call(ctx, err) != TIC_OK)
             return -1;
     return (tic_now() - start) / calls;
 }

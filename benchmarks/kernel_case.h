@@ -15,6 +15,7 @@ struct KernelCase {
     tic_dtype precision;
 
     std::string Name() const; // OP/SHAPE/PRECISION
+    bool HasWeight() const;   // a gemm whose B is a weight: X·Wᵀ, or dY·W
     bool Bare() const;        // a product of dense f32 or bf16 matrices, at most accumulated
 };
 
@@ -28,8 +29,9 @@ class KernelRun {
 
     // Makes the operands, runs what dispatch picks, and has the reference agree with it.
     tic_status Prepare(tic_error *err);
-    // From now on `variant` runs (NULL: dispatch's choice), after its output was checked.
-    tic_status Choose(const char *variant, tic_error *err);
+    // From now on `variant` runs (NULL: dispatch's choice), after its output was checked. packed: B
+    // is a weight that was packed before, as a training step has it.
+    tic_status Choose(const char *variant, bool packed, tic_error *err);
     // Seconds of one call, of several back to back that take about `seconds`; negative, with *err,
     // when one fails. one_thread: in a context of one thread.
     double Time(double seconds, bool one_thread, tic_error *err);
@@ -46,6 +48,8 @@ class KernelRun {
 
   private:
     using Ctx = std::unique_ptr<tic_ctx, decltype(&tic_ctx_free)>;
+    tic_status Call(tic_ctx *ctx, tic_error *err);
+    tic_status PackB(tic_error *err);
     tic_status Agree(const char *what, tic_error *err) const;
 
     KernelCase which_;
@@ -54,6 +58,9 @@ class KernelRun {
     Ctx ctx_{nullptr, tic_ctx_free}, one_{nullptr, tic_ctx_free};
     std::unique_ptr<tic_operands, decltype(&tic_operands_free)> operands_{nullptr,
                                                                           tic_operands_free};
+    tic_gemm_args packed_args_{}; // while packed_.data: what is called instead
+    tic_packed packed_{};
+    std::unique_ptr<void, decltype(&tic_free)> packed_memory_{nullptr, tic_free};
     double estimate_ = 0; // seconds of one call
     PeerProcess *peer_ = nullptr;
     PeerMemory *memory_ = nullptr;

@@ -133,16 +133,18 @@ def main():
     parser.add_argument("--threads", type=int, default=0, help="0: torch's own choice")
     args = parser.parse_args()
     sys.path.insert(0, str(pathlib.Path(__file__).parent))
-    from torch_step import import_libraries
+    from torch_step import import_libraries, take_stdout
 
+    out = take_stdout()
     torch, open_clip = import_libraries()
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(1)
     operations = Operations(torch, open_clip.loss.ClipLoss())
-    print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
+    about = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    print(json.dumps(about), file=out, flush=True)
     for line in sys.stdin:
-        print(json.dumps(serve(operations, json.loads(line))), flush=True)
+        print(json.dumps(serve(operations, json.loads(line))), file=out, flush=True)
 
 
 if __name__ == "__main__":

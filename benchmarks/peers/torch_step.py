@@ -9,9 +9,17 @@ does inside it.
 
 import argparse
 import json
+import os
 import pathlib
 import sys
 import time
+
+
+def take_stdout():
+    """Standard output, for our JSON alone: what libraries print goes to standard error."""
+    ours = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return ours
 
 
 def import_libraries():
@@ -110,10 +118,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--threads", type=int, default=0, help="0: torch's own choice")
     args = parser.parse_args()
+    out = take_stdout()
     config = json.loads(pathlib.Path(args.config).read_text())
     result = measure(args, config.get("model_cfg", config))
-    json.dump(result, sys.stdout, indent=2)
-    print()
+    print(json.dumps(result, indent=2), file=out)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,211 @@
+"""What the benchmarks of one machine say: reads bench_kernels' JSON and the comparisons with
+PyTorch, keeps what the page needs, and computes each figure of its table. A figure that was not
+measured is None, never a guess."""
+
+import json
+import math
+import re
+
+KINDS = {  # by the highest instruction set, as tic_isa_name has it
+    "portable": "portable",
+    "avx2": "avx2",
+    "avx512": "avx512_bf16",
+    "avx512_bf16": "avx512_bf16",
+    "amx_bf16": "amx_bf16",
+}
+MODELS = ("ViT-B-32", "ViT-B-16", "ViT-S-32", "ViT-Nano-8-40")
+SHOWN = {"ViT-Nano-8-40": "the demo model"}  # how a model is called on the page
+FORCED = ("peer:blis", "peer:openblas", "peer:onednn")
+KEPT = ("us", "GMAC/s", "peak", "peak_GMAC/s", "GB/s", "triad", "triad_GB/s", "spread", "scaling")
+
+
+def significant(x):
+    return float(f"{x:.4g}")
+
+
+def mean(values):
+    """Geometric; None of nothing."""
+    values = list(values)
+    return math.exp(sum(map(math.log, values)) / len(values)) if values else None
+
+
+# ---- reading
+
+
+def read_kernels(reports):
+    """{OP/SHAPE/PRECISION: {"about": ..., VARIANT: counters}}; a row's error is its "error"."""
+    cases = {}
+    for report in reports:
+        for row in report["benchmarks"]:
+            case, _, variant = row["name"].split("/iterations:")[0].rpartition("/")
+            kept = {key: significant(row[key]) for key in KEPT if key in row}
+            if row.get("error_occurred"):
+                kept = {"error": row["error_message"]}
+            about, _, ran = row.get("label", "").rpartition(", ")
+            if variant == "auto" and about:
+                kept["ran"] = ran
+                cases.setdefault(case, {})["about"] = about
+            cases.setdefault(case, {})[variant] = kept
+    return cases
+
+
+def record(kernels, steps, operations):
+    """A machine's results, from the documents that the programs printed."""
+    contexts = [report["context"] for report in kernels]
+    contexts += [row["context"] for row in steps + operations]
+    machines = {(c["cpu"], c["isa"], c["threads"]) for c in contexts}
+    if len(machines) != 1:
+        raise ValueError(f"results of {len(machines)} machines or numbers of threads: {machines}")
+    context = contexts[0]
+    keys = ("cpu", "isa", "cores", "threads", "compiler", "optimised")
+    without = [{k: v for k, v in row.items() if k != "context"} for row in steps + operations]
+    return {
+        "kind": KINDS[context["isa"]],
+        "machine": {key: context[key] for key in keys},
+        "kernels": read_kernels(kernels),
+        "steps": without[: len(steps)],
+        "operations": without[len(steps) :],
+    }
+
+
+def to_text(results):
+    """JSON with a line for each row, so that a change of one shows as such."""
+    lines = []
+    for key, value in results.items():
+        if isinstance(value, dict) and key == "kernels":
+            rows = [f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items()]
+            lines.append(f'"{key}": {{\n' + ",\n".join(rows) + "\n}")
+        elif isinstance(value, list):
+            rows = [f"  {json.dumps(rounded(row))}" for row in value]
+            lines.append(f'"{key}": [\n' + ",\n".join(rows) + "\n]")
+        else:
+            lines.append(f'"{key}": {json.dumps(value)}')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def rounded(value):
+    if isinstance(value, float):
+        return significant(value)
+    if isinstance(value, dict):
+        return {k: rounded(v) for k, v in value.items()}
+    return value
+
+
+# ---- gemm: shares of peak, and peers
+
+EPILOGUES = re.compile(r",(bias|gelu|quick_gelu|pre|grad|residual|colsum|out16)")
+VIT = re.compile(r"^ViT-[BS]-\d+ (vision|text), (qkv|projection|up|down)")
+
+
+class Gemm:
+    """A row of `auto`, and the peers' product of the same shape."""
+
+    def __init__(self, name, rows):
+        _, self.shape, self.precision = name.split("/")
+        self.about, self.ours = rows.get("about", ""), rows.get("auto", {})
+        self.bare = EPILOGUES.search(self.shape) is None
+        self.trans = self.shape.split(",")[0]
+        self.peers = {
+            peer: rows[peer]["us"] for peer in FORCED if "us" in rows.get(peer, {})
+        }
+        self.measured = "us" in self.ours
+
+    def best_peer(self):
+        """(its name, how many times as long it takes as ours)"""
+        peer = min(self.peers, key=self.peers.get)
+        return peer, self.peers[peer] / self.ours["us"]
+
+
+def gemms(results, precision, bare, vit=True, trans=None):
+    found = []
+    for name, rows in results["kernels"].items():
+        if not name.startswith("gemm/"):
+            continue
+        gemm = Gemm(name, rows)
+        if gemm.measured and gemm.precision == precision and gemm.bare == bare:
+            if (VIT.match(gemm.about) or not vit) and (trans is None or gemm.trans == trans):
+                found.append(gemm)
+    return found
+
+
+def gemm_share(results, precision, bare):
+    return mean(gemm.ours["peak"] for gemm in gemms(results, precision, bare))
+
+
+def over_blis(results):
+    found = [g for g in gemms(results, "f32", True) if "peer:blis" in g.peers]
+    return mean(g.peers["peer:blis"] / g.ours["us"] for g in found)
+
+
+def worst_gemm(results, precision):
+    """The shape of the whole table on which the best forced peer is nearest or ahead."""
+    found = [g for g in gemms(results, precision, True, vit=False) if g.peers]
+    return min(found, key=lambda g: g.best_peer()[1]) if found else None
+
+
+def worst_over_peer(results, precision):
+    worst = worst_gemm(results, precision)
+    return worst and worst.best_peer()[1]
+
+
+# ---- the others
+
+
+def operation(results, name, precision):
+    for row in results["operations"]:
+        if row["name"] == name and row["precision"] == precision:
+            return row
+    return None
+
+
+def over_torch(results, name, precision):
+    row = operation(results, name, precision)
+    return row and row["ratio"]
+
+
+def memory_over_torch(results, name, precision):
+    row = operation(results, name, precision)
+    return row["torch_bytes"] / row["bytes"] if row and row["bytes"] else None
+
+
+def of_triad(results, case):
+    return results["kernels"].get(case, {}).get("auto", {}).get("triad")
+
+
+def step(results, model, precision, captions):
+    for row in results["steps"]:
+        name, _, *rest = row["case"].split("/")
+        if name == model and rest == [precision, captions]:
+            return row
+    return None
+
+
+def step_ratio(results, model, precision, captions):
+    row = step(results, model, precision, captions)
+    return row and row["ratio"]
+
+
+def step_mfu(results, model, precision):
+    row = step(results, model, precision, "web")
+    return row and row["mfu"]
+
+
+def step_scaling(results, model, precision):
+    row = step(results, model, precision, "web")
+    return row["scaling"]["ratio"] if row and "scaling" in row else None
+
+
+def kernel_scaling(results):
+    """Geometric mean over the gemms of the ViT shapes that were timed with one thread too."""
+    found = gemms(results, "f32", True) + gemms(results, "bf16", True)
+    return mean(g.ours["scaling"] for g in found if "scaling" in g.ours)
+
+
+def epilogue_cost(results, precision):
+    """How much longer bias, GELU and keeping its argument make ViT-B-32's up, as a share of it."""
+    name = "gemm/nt,m1600,n3072,k768"
+    ends = (",bias,gelu,pre", ",bias,gelu,pre,out16")
+    rows = [results["kernels"].get(f"{name}{end}/{precision}", {}).get("auto", {}) for end in ends]
+    whole = next((row["us"] for row in rows if "us" in row), None)
+    bare = results["kernels"].get(f"{name}/{precision}", {}).get("auto", {}).get("us")
+    return 1 - bare / whole if whole and bare else None
