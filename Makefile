@@ -9,11 +9,18 @@ PACKAGES = gcc g++ python3 meson ninja-build pkg-config \
   libblis-openmp-dev libpapi-dev libjpeg62-turbo-dev libjansson-dev libutf8proc-dev \
   zlib1g-dev nettle-dev libcairo2-dev \
   libcriterion-dev libbenchmark-dev
+# Only to be compared with: other BLAS libraries, and an interpreter that has PyTorch.
+PEERS = libopenblas-dev libdnnl-dev
+PYTORCH ?= python3
+# What `ticlip tune` wrote, where the benchmarks shall use it.
+PLAN ?=
+WITH_PLAN = $(if $(PLAN),--plan $(PLAN))
+BENCH ?= $(BUILD)/bench
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 REPRODUCTION ?= reproduction
 
-.PHONY: all deps build test demo reproduce sanitize bench-step clean
+.PHONY: all deps build test demo reproduce sanitize bench-kernels bench-step bench-peers clean
 all: build
 
 # Installs only what is missing.
@@ -51,9 +58,30 @@ sanitize: deps
 	  -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized
 	$(MESON) test -C $(BUILD)-sanitize --print-errorlogs --timeout-multiplier 4
 
-# One training step beside PyTorch's, interleaved (docs/performance.md says what PyTorch needs).
+# What dispatch picks, beside the peers that were built; any variant: docs/performance.md.
+bench-kernels: build
+	$(BUILD)/benchmarks/bench_kernels $(WITH_PLAN)
+
+# Training steps: pairs/s and MFU.
 bench-step: build
-	python3 benchmarks/compare_step.py --bench $(BUILD)/benchmarks/bench_step
+	$(BUILD)/benchmarks/bench_step $(WITH_PLAN)
+
+# All that docs/performance.md says of this machine: kernels beside BLIS, OpenBLAS and oneDNN, then
+# operations and steps beside PyTorch, in turns. The machine should do nothing else meanwhile.
+bench-peers: deps
+	@$(MAKE) --no-print-directory deps PACKAGES="$(PEERS)"
+	[ -f $(BUILD)/build.ninja ] || $(MESON) setup $(BUILD)
+	$(MESON) configure $(BUILD) -Dpeers=enabled && ninja -C $(BUILD)
+	mkdir -p $(BENCH)
+	$(BUILD)/benchmarks/bench_kernels --scaling $(WITH_PLAN) --benchmark_format=json > $(BENCH)/kernels.json
+	python3 benchmarks/performance_page.py record --kernels $(BENCH)/kernels.json
+	python3 benchmarks/compare_ops.py --bench $(BUILD)/benchmarks/bench_kernels $(WITH_PLAN) \
+	  --python $(PYTORCH) --json > $(BENCH)/operations.json
+	python3 benchmarks/compare_step.py --bench $(BUILD)/benchmarks/bench_step $(WITH_PLAN) \
+	  --python $(PYTORCH) --scaling --json > $(BENCH)/steps.json
+	python3 benchmarks/performance_page.py record --operations $(BENCH)/operations.json --steps $(BENCH)/steps.json
+	python3 benchmarks/performance_page.py page
+	python3 benchmarks/performance_page.py summary
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize

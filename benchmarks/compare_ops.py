@@ -30,7 +30,8 @@ def gemm(name, trans, m, n, k, suffix=""):
     return name, ask, [f"gemm/{trans},m{m},n{n},k{k}{suffix}"]
 
 
-# What it is called, what PyTorch is asked, and ticlip's rows of the same work.
+# What it is called, what PyTorch is asked, and ticlip's rows of the same work; {out} stands for what
+# a name says of an output in bf16.
 OPERATIONS = [
     gemm("gemm, ViT-B-32 qkv", "nt", 1600, 2304, 768),
     gemm("gemm, ViT-B-32 qkv dX", "nn", 1600, 768, 2304),
@@ -40,7 +41,7 @@ OPERATIONS = [
     (
         "gemm with bias and GELU, ViT-B-32 up",
         {"op": "linear_gelu", "m": 1600, "n": 3072, "k": 768},
-        ["gemm/nt,m1600,n3072,k768,bias,gelu,pre"],
+        ["gemm/nt,m1600,n3072,k768,bias,gelu,pre{out}"],
     ),
     attention(197, 16, 12, False),
     attention(77, 32, 8, True),
@@ -64,6 +65,14 @@ OPERATIONS = [
     ("adamw, 64 M", {"op": "adamw", "n": 1 << 26}, [f"adamw/n{1 << 26}"]),
 ]
 ONE_PRECISION = {"adamw"}
+
+
+def rows_for(operation, precision):
+    """Names of bench_kernels' rows, without a variant; none where PyTorch's has no such precision."""
+    if precision == "bf16" and operation[1]["op"] in ONE_PRECISION:
+        return []
+    out = ",out16" if precision == "bf16" else ""
+    return [f"{row.format(out=out)}/{precision}" for row in operation[2]]
 
 
 class Torch:
@@ -100,13 +109,14 @@ def run_ticlip(args, rows):
 
 
 def compare(args, torch, operation, precision):
-    name, ask, rows = operation
+    name, ask, _ = operation
+    rows = rows_for(operation, precision)
     ours, theirs = [], []
     for _ in range(args.rounds):
-        measured, context = run_ticlip(args, [f"{row}/{precision}" for row in rows])
+        measured, context = run_ticlip(args, rows)
         ours.append(measured)
         theirs.append(torch.ask(ask | {"precision": precision, "seconds": args.seconds}))
-    seconds = [sum(row["real_time"] for row in rows) * 1e-6 for rows in ours]
+    seconds = [sum(row["us"] for row in rows) * 1e-6 for rows in ours]
     result = {"name": name, "op": ask["op"], "precision": precision, "context": context}
     result["seconds"] = statistics.median(seconds)
     result["torch_seconds"] = statistics.median(run["seconds"] for run in theirs)
@@ -145,8 +155,7 @@ def main():
     results = []
     for operation in OPERATIONS:
         for precision in args.precisions:
-            skip = precision == "bf16" and operation[1]["op"] in ONE_PRECISION
-            if args.only in operation[0] and not skip:
+            if args.only in operation[0] and rows_for(operation, precision):
                 print(f"{operation[0]}, {precision}", file=sys.stderr)
                 results.append(compare(args, torch, operation, precision))
     if not results:

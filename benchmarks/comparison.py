@@ -26,7 +26,10 @@ def benchmark(program, filters, *flags):
     """The rows of a Google Benchmark program whose names match, and its context."""
     pattern = "|".join(f"^{name}/" for name in filters)
     command = [str(program), f"--benchmark_filter={pattern}", "--benchmark_format=json", *flags]
-    report = json.loads(output_of(command))
+    printed = output_of(command)
+    if not printed:
+        fail(f"{program} has no row {', '.join(filters)}")
+    report = json.loads(printed)
     rows = report["benchmarks"]
     if len(rows) != len(filters):
         fail(f"{program}: {len(rows)} rows for {', '.join(filters)}")

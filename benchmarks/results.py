@@ -42,7 +42,7 @@ def read_kernels(reports):
             if row.get("error_occurred"):
                 kept = {"error": row["error_message"]}
             about, _, ran = row.get("label", "").rpartition(", ")
-            if variant == "auto" and about:
+            if variant in ("auto", "packed") and about:
                 kept["ran"] = ran
                 cases.setdefault(case, {})["about"] = about
             cases.setdefault(case, {})[variant] = kept
@@ -98,22 +98,25 @@ VIT = re.compile(r"^ViT-[BS]-\d+ (vision|text), (qkv|projection|up|down)")
 
 
 class Gemm:
-    """A row of `auto`, and the peers' product of the same shape."""
+    """A shape: ours with a weight packed before, as a step has it (`packed`, else `auto`), ours
+    packing in every call (`auto`), and the peers' product of the same shape."""
 
     def __init__(self, name, rows):
         _, self.shape, self.precision = name.split("/")
-        self.about, self.ours = rows.get("about", ""), rows.get("auto", {})
+        self.about, self.ours = rows.get("about", ""), rows.get("packed", {})
+        self.packing = rows.get("auto", {})
+        self.ours = self.ours if "us" in self.ours else self.packing
         self.bare = EPILOGUES.search(self.shape) is None
         self.trans = self.shape.split(",")[0]
         self.peers = {
             peer: rows[peer]["us"] for peer in FORCED if "us" in rows.get(peer, {})
         }
-        self.measured = "us" in self.ours
+        self.measured = "us" in self.packing
 
-    def best_peer(self):
+    def best_peer(self, packed=True):
         """(its name, how many times as long it takes as ours)"""
         peer = min(self.peers, key=self.peers.get)
-        return peer, self.peers[peer] / self.ours["us"]
+        return peer, self.peers[peer] / (self.ours if packed else self.packing)["us"]
 
 
 def gemms(results, precision, bare, vit=True, trans=None):
@@ -137,15 +140,10 @@ def over_blis(results):
     return mean(g.peers["peer:blis"] / g.ours["us"] for g in found)
 
 
-def worst_gemm(results, precision):
-    """The shape of the whole table on which the best forced peer is nearest or ahead."""
+def worst_over_peer(results, precision, packed):
+    """On the shape of the whole table on which the best forced peer is nearest or ahead."""
     found = [g for g in gemms(results, precision, True, vit=False) if g.peers]
-    return min(found, key=lambda g: g.best_peer()[1]) if found else None
-
-
-def worst_over_peer(results, precision):
-    worst = worst_gemm(results, precision)
-    return worst and worst.best_peer()[1]
+    return min((g.best_peer(packed)[1] for g in found), default=None)
 
 
 # ---- the others
