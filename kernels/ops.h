@@ -3,6 +3,7 @@
 #ifndef TIC_KERNELS_OPS_H
 #define TIC_KERNELS_OPS_H
 
+#include "kernels/amx.h"
 #include "kernels/room.h"
 
 /* ---- run functions ------------------------------------------------------------------------- */
@@ -15,6 +16,8 @@ TIC_RUN(tic_attention_ref);
 TIC_RUN(tic_attention_drive);
 TIC_RUN(tic_attention_backward_ref);
 TIC_RUN(tic_attention_backward_drive);
+TIC_RUN(tic_attention_bf16_drive);
+TIC_RUN(tic_attention_bf16_backward_drive);
 TIC_RUN(tic_contrastive_ref);
 TIC_RUN(tic_contrastive_drive);
 TIC_RUN(tic_distill_ref);
@@ -64,6 +67,7 @@ static inline void *tic_mat_row(tic_mat m, int64_t i, int64_t j) {
 enum { TIC_ATTENTION_ROWS = 96 }; /* most queries that are done at a time */
 /* Scratch of the drivers, as tic_attention_scratch. */
 size_t tic_attention_f32_scratch(const tic_ctx *ctx, int64_t max_q, int64_t max_kv, int head_dim);
+size_t tic_attention_bf16_scratch(const tic_ctx *ctx, int64_t max_q, int64_t max_kv, int head_dim);
 
 typedef struct tic_attention_into {
     float *c;
@@ -120,6 +124,47 @@ typedef struct tic_attention_micro {
                              float *delta);
 } tic_attention_micro;
 TIC_DECLARE_TIERS(tic_attention_micro, tic_attention_micro);
+
+/* Attention whose products take bf16. Scores and their width are as above; `tiles` are columns of
+ * 16 queries, `stride` bytes apart, each a row of tiles of pairs of keys (kernels/amx.h). */
+typedef struct tic_attention_bf16_micro {
+    /* out[padded_rows, padded] = in[rows, d], zeros around it. */
+    void (*copy)(int64_t rows, int64_t padded_rows, int64_t d, int64_t padded, const tic_bf16 *in,
+                 int64_t ld, tic_bf16 *out);
+    /* out[rows, d] = in[rows, d], rounded. */
+    void (*round_rows)(int64_t rows, int64_t d, const float *in, int64_t ld, tic_bf16 *out,
+                       int64_t ld_out);
+    /* out[rows, d] = the transpose of in[d, rows], times factor[row] when not NULL, rounded. */
+    void (*round_transposed)(int64_t rows, int64_t d, const float *in, int64_t ld,
+                             const float *factor, tic_bf16 *out, int64_t ld_out);
+    /* tiles = exp(scale s - max), zero where a key is not seen and up to whole tiles. */
+    void (*softmax)(const tic_attention_scores *scores, const float *s, float *lse,
+                    float *reciprocal, void *tiles, int64_t stride);
+    /* p = P and ds = dS as rows of keys, zero up to 32 keys and queries; tiles = dS. lse and delta
+     * are spoilt. */
+    void (*softmax_backward)(const tic_attention_scores *scores, const float *s, const float *dp,
+                             float *lse, float *delta, tic_bf16 *p, tic_bf16 *ds, void *tiles,
+                             int64_t stride);
+} tic_attention_bf16_micro;
+/* Tiles that VDPBF16PS sums, by [vectors - 1][rows - 1], rows[v - 1] the most for v vectors:
+ * C = or += (when `add`) A B over k pairs, operands as tic_amx_block says, b_step 1024 and `steps`
+ * unused, rows within one row tile of A. Issues rows * vectors * 32 * k MACs. */
+typedef void tic_attention_pair_product(const tic_amx_block *block, int64_t k, int64_t add);
+typedef struct tic_attention_pairs {
+    int vectors, rows[TIC_ATTENTION_VECTORS];
+    tic_attention_pair_product *tile[TIC_ATTENTION_VECTORS][TIC_ATTENTION_TILE_ROWS];
+} tic_attention_pairs;
+extern const tic_attention_pairs tic_attention_pairs_avx512_bf16;
+/* What a variant on bf16 is made of: either tiles or pairs. */
+typedef struct tic_attention_bf16 {
+    const tic_attention_bf16_micro *loops;
+    const tic_attention_micro *dots; /* only that one is used */
+    const tic_amx_packing *packing;
+    const tic_amx_products *tiles;
+    const tic_attention_pairs *pairs;
+} tic_attention_bf16;
+extern const tic_attention_bf16_micro tic_attention_bf16_micro_portable,
+    tic_attention_bf16_micro_avx512_bf16;
 
 /* The products of the losses (kernels/gen/contrastive.py): C[rows, panel] = or += A B over k units
  * of four bytes, an f32 or a pair of bf16. B is a packed panel [k][panel]; lda counts units, ldc

@@ -1,5 +1,6 @@
 /* Every variant of every operation, one const row each; within an operation the best stands
  * first, "ref" last. What the columns mean: kernels/room.h. */
+#include "kernels/amx.h"
 #include "kernels/drive/gemm.h"
 #include "kernels/ops.h"
 #include "kernels/room.h"
@@ -76,6 +77,38 @@ static const tic_scores_micro scores_portable = {&tic_scores_products_portable,
         SCORES_ROW("amx-emulated", op, TIC_ISA_PORTABLE, 1 << TIC_BF16, driver,                    \
                    scores_amx_emulated, 320, "the same in plain C, to the same bits of products"), \
         REFERENCE_ROW(op, BOTH, driver##_ref)
+
+static const tic_attention_bf16 attention_amx = {&tic_attention_bf16_micro_avx512_bf16,
+                                                 &tic_attention_micro_avx512, &tic_amx_packing_amx,
+                                                 &tic_amx_products_amx, NULL};
+static const tic_attention_bf16 attention_bf16 = {&tic_attention_bf16_micro_avx512_bf16,
+                                                  &tic_attention_micro_avx512, &tic_amx_packing_amx,
+                                                  NULL, &tic_attention_pairs_avx512_bf16};
+static const tic_attention_bf16 attention_emulated = {
+    &tic_attention_bf16_micro_portable, &tic_attention_micro_portable,
+    &tic_amx_packing_amx_emulated, &tic_amx_products_amx_emulated, NULL};
+#define ATTENTION_BF16_ROW(name, op, isa_mask, driver, table, rows, about)                         \
+    {                                                                                              \
+        .info = {name, op, isa_mask, 1 << TIC_BF16, about}, .run = driver##_drive,                 \
+        .micro = &table,                                                                           \
+        .knobs = {{"rows", rows, 32, TIC_ATTENTION_ROWS}, {"ahead", 33, 1, 65536}},                \
+    }
+#define ATTENTION(op, driver, f32, f32_rows, bf16_rows)                                            \
+    ATTENTION_BF16_ROW("amx", op,                                                                  \
+                       TIC_ISA_AVX2 | TIC_ISA_AVX512 | TIC_ISA_AVX512_BF16 | TIC_ISA_AMX_BF16,     \
+                       driver, attention_amx, bf16_rows, "tiles of AMX, P and dS in bf16"),        \
+        ATTENTION_BF16_ROW("avx512-bf16", op, TIC_ISA_AVX2 | TIC_ISA_AVX512 | TIC_ISA_AVX512_BF16, \
+                           driver, attention_bf16, bf16_rows,                                      \
+                           "tiles by VDPBF16PS, P and dS in bf16"),                                \
+        TIERED_ROW(op, TIC_ISA_AVX2 | TIC_ISA_AVX512, "avx512", BOTH, f32##_drive,                 \
+                   tic_attention_micro_avx512, ATTENTION_KNOBS(f32_rows, 33, 33)),                 \
+        TIERED_ROW(op, TIC_ISA_AVX2, "avx2", BOTH, f32##_drive, tic_attention_micro_avx2,          \
+                   ATTENTION_KNOBS(f32_rows, 33, 33)),                                             \
+        TIERED_ROW(op, TIC_ISA_PORTABLE, "portable", BOTH, f32##_drive,                            \
+                   tic_attention_micro_portable, ATTENTION_KNOBS(f32_rows, 33, 33)),               \
+        ATTENTION_BF16_ROW("amx-emulated", op, TIC_ISA_PORTABLE, driver, attention_emulated,       \
+                           bf16_rows, "amx in plain C, to the same bits of products"),             \
+        REFERENCE_ROW(op, BOTH, f32##_ref)
 
 const tic_variant tic_registry[] = {
     {
@@ -160,9 +193,9 @@ const tic_variant tic_registry[] = {
         .info = {"ref", TIC_OP_GEMM, TIC_ISA_PORTABLE, BOTH, "the reference: sums in double"},
         .run = tic_gemm_ref,
     },
-    TIERED(TIC_OP_ATTENTION, BOTH, tic_attention, tic_attention_micro, ATTENTION_KNOBS(48, 33, 33)),
-    TIERED(TIC_OP_ATTENTION_BACKWARD, BOTH, tic_attention_backward, tic_attention_micro,
-           ATTENTION_KNOBS(32, 33, 33)),
+    ATTENTION(TIC_OP_ATTENTION, tic_attention_bf16, tic_attention, 48, 32),
+    ATTENTION(TIC_OP_ATTENTION_BACKWARD, tic_attention_bf16_backward, tic_attention_backward, 32,
+              32),
     SCORES(TIC_OP_CONTRASTIVE, tic_contrastive),
     SCORES(TIC_OP_DISTILL, tic_distill),
     TIERED(TIC_OP_LAYERNORM, BOTH, tic_layernorm, tic_layernorm_micro, NO_KNOBS),

@@ -108,7 +108,9 @@ bool tic_attention_next(tic_attention_task *t, const tic_attention_units *units,
 }
 
 size_t tic_attention_scratch(const tic_ctx *ctx, int64_t max_q, int64_t max_kv, int head_dim) {
-    return tic_attention_f32_scratch(ctx, max_q, max_kv, head_dim);
+    const size_t f32 = tic_attention_f32_scratch(ctx, max_q, max_kv, head_dim);
+    const size_t bf16 = tic_attention_bf16_scratch(ctx, max_q, max_kv, head_dim);
+    return f32 > bf16 ? f32 : bf16;
 }
 
 /* ---- entry points --------------------------------------------------------------------------- */

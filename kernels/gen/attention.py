@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the f32 product micro-kernels of attention for one tier.
+"""Writes the product micro-kernels of attention for one tier.
 
-    python3 kernels/gen/attention.py avx512 > attention_products_avx512.c
+    python3 kernels/gen/attention.py avx512 > attention_avx512.c
 
 A kernel is a tile of registers, C[rows, vectors], that a loop over k adds A[rows, k] B[k, vectors]
 to. Two families differ in where A's element (i, p) lies, because attention reads P' and dS' both
@@ -12,6 +12,9 @@ ways and transposes neither (' is the transpose):
 
 avx2 and avx512 are inline assembly: for twelve rows a compiler keeps twelve pointers and spills
 half of them, where here three rows share a pointer and the stride. portable is C on vectors of 4.
+
+avx512_bf16 multiplies pairs of bf16 (VDPBF16PS) and reads A and B as AMX does, in tiles or, A, as
+rows (kernels/amx.h): what surrounds the products is then the same for both.
 """
 
 import sys
@@ -31,6 +34,7 @@ TIERS = {
     "portable": Tier("portable", None, 4, (6, 6)),
     "avx2": Tier("avx2", "ymm", 8, (12, 6, 4)),
     "avx512": Tier("avx512", "zmm", 16, (16, 12, 8, 6)),
+    "avx512_bf16": Tier("avx512_bf16", "zmm", 16, (16, 8, 8, 6)),
 }
 UNROLL = {"along": 4, "across": 2}
 INTO = {"c": 0, "ldc": 8, "factor": 16, "add": 24}  # offsets in tic_attention_into
@@ -184,8 +188,100 @@ def tile(tier, family, rows, vectors):
     )
 
 
+class PairTile(Tile):
+    """A tile that VDPBF16PS sums, 16 pairs of k at a time: the `along` of bf16. A's rows lie a_row
+    bytes apart, vectors of B b_tile bytes."""
+
+    def __init__(self, tier, rows, vectors):
+        super().__init__(tier, "along", rows, vectors)
+        self.name = f"pairs_{rows}_{vectors}"
+
+    def a(self, row, step):
+        return super().a(row, step).replace("lda", "a_row")
+
+    def loop(self):
+        self.emit("3:", "mov $16, %[n]", "cmp %[n], %[k]", "cmovl %[k], %[n]", "sub %[n], %[k]")
+        self.emit("4:")
+        for v in range(self.vectors):
+            at = ("(%[b])", "(%[b],%[b_tile])", "(%[b],%[b_tile],2)", "(%[b3])")[v]
+            self.emit(f"vmovups {at}, {self.b(v)}")
+        self.emit(*["add $64, %[b]"] + ["add $64, %[b3]"] * (self.vectors > 3))
+        for r in range(self.rows):
+            if self.embedded:
+                a = f"{self.a(r, 0)}%{{1to16%}}"
+                self.emit(f"vdpbf16ps {a}, {self.b(0)}, {self.sum(r, 0)}")
+                continue
+            spare = self.register(self.sums + self.vectors)
+            self.emit(f"vbroadcastss {self.a(r, 0)}, {spare}")
+            for v in range(self.vectors):
+                self.emit(f"vdpbf16ps {spare}, {self.b(v)}, {self.sum(r, v)}")
+        self.emit(*[f"add $4, %[a{i}]" for i in range(self.pointers)], "dec %[n]", "jnz 4b")
+        self.emit(*[f"add %[skip], %[a{i}]" for i in range(self.pointers)])
+        self.emit("test %[k], %[k]", "jnz 3b")
+
+    def each_sum(self, line):
+        self.emit("mov %[c], %[n]")
+        for r in range(self.rows):
+            for v in range(self.vectors):
+                self.emit(line(f"{64 * v}(%[n])", self.sum(r, v)))
+            if r + 1 < self.rows:
+                self.emit("add %[ldc], %[n]")
+
+    def begin(self):
+        super().begin()
+        self.lines[0] = "cmpq $0, %[add]"
+
+    def end(self):
+        self.each_sum(lambda at, register: f"vmovups {register}, {at}")
+        self.emit("vzeroupper")
+
+    def text(self):
+        self.begin()
+        self.loop()
+        self.end()
+        more = range(1, self.pointers)
+        outputs = ['[n] "=&r"(n)', '[k] "+&r"(k)', '[b] "+&r"(b)', '[a0] "+&r"(a0)']
+        outputs += [f'[a{i}] "+&r"(a{i})' for i in more]
+        outputs += ['[b3] "+&r"(b3)'] * (self.vectors > 3)
+        inputs = ['[skip] "m"(skip)', '[ldc] "m"(ldc)', '[c] "m"(block->c)', '[add] "m"(add)']
+        inputs += ['[a_row] "r"(block->a_row)'] * (self.rows > 1)
+        inputs += ['[b_tile] "r"(block->b_tile)'] * (self.vectors > 1)
+        clobbers = [f'"xmm{i}"' for i in range(self.used)] + ['"cc"', '"memory"']
+        return "\n".join(
+            [f"/* {self.sums} sums; {self.used} registers */"]
+            + [f"TIC_PRODUCT static void {self.name}({PAIR_PARAMETERS}) {{"]
+            + ["    const char *a0 = block->a, *b = block->b;"]
+            + [f"    const char *a{i} = a0 + {3 * i} * block->a_row;" for i in more]
+            + ["    const char *b3 = b + 3 * block->b_tile;"] * (self.vectors > 3)
+            + ["    const int64_t skip = block->a_step - 64, ldc = block->ldc * 4;", "    int64_t n;"]
+            + ["    __asm__ volatile("]
+            + [f'        "{line}\\n"' for line in self.lines]
+            + [f"        : {', '.join(outputs)}", f"        : {', '.join(inputs)}"]
+            + [f"        : {', '.join(clobbers)});", "}"]
+        )
+
+
+PAIR_PARAMETERS = "const tic_amx_block *block, int64_t k, int64_t add"
+
+
+def write_pairs(tier, out):
+    print('#include "kernels/amx.h"\n#include "kernels/ops.h"\n', file=out)
+    names = []
+    for vectors, most in enumerate(tier.rows, 1):
+        for rows in range(1, most + 1):
+            print(PairTile(tier, rows, vectors).text() + "\n", file=out)
+        names.append("{" + ", ".join(f"pairs_{r}_{vectors}" for r in range(1, most + 1)) + "}")
+    most = ", ".join(str(r) for r in tier.rows)
+    print(f"const tic_attention_pairs tic_attention_pairs_{tier.name} = {{", file=out)
+    print(f"    .vectors = {len(tier.rows)}, .rows = {{{most}}},", file=out)
+    print("    .tile = {" + ",\n        ".join(names) + "},\n};", file=out)
+
+
 def write(tier, out):
     print(f"/* Written by kernels/gen/attention.py {tier.name}; change that. */", file=out)
+    if tier.name.endswith("bf16"):
+        write_pairs(tier, out)
+        return
     print('#include "kernels/ops.h"\n', file=out)
     if not tier.register:
         print("#include <string.h>\n", file=out)

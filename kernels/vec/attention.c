@@ -3,6 +3,7 @@
  * types. Scores stand transposed: a lane is a query, a row a key. */
 #include "kernels/ops.h"
 #include "kernels/vec/exp2.h"
+#include "kernels/vec/lanes.h"
 
 #include <math.h>
 
@@ -29,32 +30,6 @@ static void pack(int64_t rows, int64_t d, const void *in, tic_dtype type, int64_
         pack_as(rows, d, in, TIC_BF16, ld, out, padded);
 }
 
-#if defined(__AVX512F__)
-#define INTERLEAVE_LOW(a, b)                                                                       \
-    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define INTERLEAVE_HIGH(a, b)                                                                      \
-    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#elif defined(__AVX2__)
-#define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define INTERLEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#else
-#define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define INTERLEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#endif
-
-/* Transposes a square of LANES vectors in log2(LANES) perfect shuffles. */
-ALWAYS_INLINE void transpose(vf square[VF_LANES]) {
-    for (int stage = 1; stage < VF_LANES; stage *= 2) {
-        vf shuffled[VF_LANES];
-        for (int i = 0; i < VF_LANES / 2; i++) {
-            shuffled[2 * i] = INTERLEAVE_LOW(square[i], square[i + VF_LANES / 2]);
-            shuffled[2 * i + 1] = INTERLEAVE_HIGH(square[i], square[i + VF_LANES / 2]);
-        }
-        for (int i = 0; i < VF_LANES; i++)
-            square[i] = shuffled[i];
-    }
-}
-
 ALWAYS_INLINE void pack_transposed_as(int64_t rows, int64_t d, const void *in, tic_dtype type,
                                       int64_t ld, float *out, int64_t ld_out) {
     for (int64_t i = 0; i < rows; i += VF_LANES)
@@ -63,7 +38,7 @@ ALWAYS_INLINE void pack_transposed_as(int64_t rows, int64_t d, const void *in, t
             for (int64_t r = 0; r < VF_LANES; r++)
                 square[r] =
                     i + r < rows ? vf_load_as(in, type, (i + r) * ld + j, part(d - j)) : vf_set(0);
-            transpose(square);
+            vf_transpose(square);
             for (int64_t r = 0; r < VF_LANES; r++)
                 if (j + r < d)
                     vf_store(out + (j + r) * ld_out + i, square[r]);
@@ -97,14 +72,6 @@ static void unpack(int64_t rows, int64_t d, const float *in, int64_t padded, voi
 
 static const float log2_e = 1.44269504f, ln_2 = 0.693147181f;
 
-/* x in the lanes after `last`, `other` up to it; any `last`. */
-static inline vf keep_after(int64_t last, vf x, float other) {
-    static const int32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    vi lane;
-    memcpy(&lane, count, sizeof lane);
-    return vf_select(lane > (int32_t)last, x, vf_set(other));
-}
-
 static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
@@ -125,8 +92,8 @@ ALWAYS_INLINE void softmax_column(const tic_attention_scores *t, int64_t q, int6
     for (; j < full; j++)
         max[0] = vf_max(vf_load(s + j * ld) * scale, max[0]);
     for (; j < seen; j++)
-        max[0] =
-            vf_max(keep_after(j - t->visible - q, vf_load(s + j * ld) * scale, -INFINITY), max[0]);
+        max[0] = vf_max(vf_keep_after(j - t->visible - q, vf_load(s + j * ld) * scale, -INFINITY),
+                        max[0]);
     const vf top = vf_max(vf_max(max[0], max[1]), vf_max(max[2], max[3]));
     for (j = 0; j < full; j++) {
         vf p = vf_exp2(vf_fma(vf_load(s + j * ld), scale, -top));
@@ -135,7 +102,7 @@ ALWAYS_INLINE void softmax_column(const tic_attention_scores *t, int64_t q, int6
     }
     for (; j < seen; j++) {
         vf p = vf_exp2(vf_fma(vf_load(s + j * ld), scale, -top));
-        p = keep_after(j - t->visible - q, p, 0);
+        p = vf_keep_after(j - t->visible - q, p, 0);
         sum += p;
         vf_store(s + j * ld, p);
     }
@@ -193,8 +160,8 @@ static void softmax_backward(const tic_attention_scores *t, float *s, float *dp,
         if (q <= blind && q < t->queries) {
             vf p = vf_exp2(vf_fma(vf_load(s + q), exponent, vf_load(lse + q)));
             vf ds = p * vf_fma(vf_load(dp + q), scale, vf_load(delta + q));
-            vf_store(s + q, keep_after(blind - q, p, 0));
-            vf_store(dp + q, keep_after(blind - q, ds, 0));
+            vf_store(s + q, vf_keep_after(blind - q, p, 0));
+            vf_store(dp + q, vf_keep_after(blind - q, ds, 0));
             q += VF_LANES;
         }
         for (; q < t->queries; q += VF_LANES) {

@@ -3,8 +3,8 @@
  *
  *   vf_exp2         every float: largest relative error 2e-7 on normal results, results reach from
  *                   denormals to infinity, NaN stays NaN
- *   vf_exp2_coarse  the same with a polynomial of degree 3: 1.1e-4, a seventeenth of bf16's half
- *                   unit, for probabilities that are rounded to bf16
+ *   vf_exp2_coarse  the same with a polynomial of degree 3: 1.1e-4, a thirty-fifth of bf16's
+ *                   half unit, for probabilities that are rounded to bf16
  *   vf_log          x normal, Inf or NaN: within 1.2e-7 |log x| + 3e-8 */
 #ifndef TIC_VEC_EXP2_H
 #define TIC_VEC_EXP2_H
