@@ -35,7 +35,7 @@ int tic_variant_knobs(int i, const tic_knob **knobs) {
 
 bool tic_variant_tile(int i, int *rows, int *columns, size_t *element) {
     const tic_gemm_micro *micro = tic_registry[i].micro;
-    if (tic_registry[i].run != tic_gemm_blocked)
+    if (tic_registry[i].info.op != TIC_OP_GEMM || micro == NULL)
         return false;
     *rows = micro->tile_m;
     *columns = micro->tile_n;

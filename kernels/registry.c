@@ -2,6 +2,7 @@
  * first, "ref" last. What the columns mean: kernels/room.h. */
 #include "kernels/amx.h"
 #include "kernels/drive/gemm.h"
+#include "kernels/drive/gemm_amx.h"
 #include "kernels/ops.h"
 #include "kernels/room.h"
 
@@ -112,6 +113,14 @@ static const tic_attention_bf16 attention_emulated = {
 
 const tic_variant tic_registry[] = {
     {
+        .info = {"amx-48x32", TIC_OP_GEMM,
+                 TIC_ISA_AVX2 | TIC_ISA_AVX512 | TIC_ISA_AVX512_BF16 | TIC_ISA_AMX_BF16,
+                 1 << TIC_BF16, "tiles of 16x16 by TDPBF16PS, six at a time"},
+        .run = tic_gemm_tiles,
+        GEMM_MICRO(tic_gemm_tiles_micro),
+        GEMM_KNOBS(1536, 192, 512),
+    },
+    {
         .info = {"avx512-14x32", TIC_OP_GEMM, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH,
                  "generated: 28 sums in zmm registers"},
         .run = tic_gemm_blocked,
@@ -188,6 +197,13 @@ const tic_variant tic_registry[] = {
         .run = tic_gemm_blocked,
         GEMM_MICRO(tic_gemm_micro_portable),
         GEMM_KNOBS(384, 144, 4096),
+    },
+    {
+        .info = {"amx-emulated-48x32", TIC_OP_GEMM, TIC_ISA_PORTABLE, 1 << TIC_BF16,
+                 "amx-48x32 with its tiles in plain C: the same bits, for tests"},
+        .run = tic_gemm_tiles_emulated,
+        GEMM_MICRO(tic_gemm_tiles_micro),
+        GEMM_KNOBS(1536, 192, 512),
     },
     {
         .info = {"ref", TIC_OP_GEMM, TIC_ISA_PORTABLE, BOTH, "the reference: sums in double"},

@@ -123,8 +123,11 @@ size_t tic_gemm_scratch(const tic_ctx *ctx, const tic_gemm_args *args) {
     char shape[TIC_SHAPE_TEXT];
     tic_choice choice;
     tic_gemm_shape(args, shape);
-    if (tic_choose(ctx, TIC_OP_GEMM, args->precision, shape, args, &choice, NULL) != TIC_OK ||
-        choice.variant->run != tic_gemm_blocked)
+    if (tic_choose(ctx, TIC_OP_GEMM, args->precision, shape, args, &choice, NULL) != TIC_OK)
         return 0;
-    return tic_gemm_blocked_scratch(ctx, choice.variant, choice.knobs, args);
+    if (choice.variant->run == tic_gemm_blocked)
+        return tic_gemm_blocked_scratch(ctx, choice.variant, choice.knobs, args);
+    return choice.variant->packs != NULL
+               ? tic_gemm_tiles_scratch(ctx, choice.variant, choice.knobs, args)
+               : 0;
 }

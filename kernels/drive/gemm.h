@@ -10,7 +10,8 @@
 typedef enum tic_panel {
     TIC_PANEL_F32,   /* floats: to[p * width + i] */
     TIC_PANEL_PAIRS, /* bf16: to[(p / 2) * 2 * width + 2 * i + p % 2], k even: operands of
-                        VDPBF16PS, and B's of TDPBF16PS */
+                        VDPBF16PS */
+    TIC_PANEL_TILES, /* bf16, for each 32 of p: tiles of 16 columns (kernels/amx.h) */
 } tic_panel;
 static inline int tic_panel_step(tic_panel panel) { /* values of p in a step */
     return panel == TIC_PANEL_F32 ? 1 : 2;
@@ -115,6 +116,13 @@ tic_status tic_gemm_blocked(tic_ctx *ctx, const tic_variant *variant, const int 
                             const void *args, tic_error *err);
 size_t tic_gemm_blocked_scratch(const tic_ctx *ctx, const tic_variant *variant, const int *knobs,
                                 const tic_gemm_args *args);
+/* The same on AMX tiles, bf16 only, and on emulated ones (kernels/drive/gemm_amx.c). */
+tic_status tic_gemm_tiles(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
+                          const void *args, tic_error *err);
+tic_status tic_gemm_tiles_emulated(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
+                                   const void *args, tic_error *err);
+size_t tic_gemm_tiles_scratch(const tic_ctx *ctx, const tic_variant *variant, const int *knobs,
+                              const tic_gemm_args *args);
 /* `run` of the reference (kernels/ref/gemm.c). */
 tic_status tic_gemm_ref(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
                         const void *args, tic_error *err);

@@ -221,9 +221,9 @@ static void check_case(tic_ctx *ctx, const setup *s) {
 
 enum { SMALL_KC = 16 };
 
-/* NULL: the variant has another driver. */
+/* Its tile; NULL: it has none. */
 static const tic_gemm_micro *micro_of(const tic_variant *variant) {
-    return variant->run == tic_gemm_blocked ? variant->micro : NULL;
+    return variant->micro;
 }
 
 /* A context whose plan runs `variant` with small blocks, so that small problems have many: NULL
@@ -540,6 +540,58 @@ static void check_counters(tic_ctx *ctx, const tic_variant *variant) {
 
 Test(gemm, counters_match_the_tiles) {
     for_each_variant(check_counters, 3);
+}
+
+/* ---- tiles ----------------------------------------------------------------------------------- */
+
+static size_t matrix_bytes(const setup *s, tic_mat mat) {
+    return (size_t)((s->m - 1) * mat.ld + s->n) * tic_dtype_size(mat.type);
+}
+
+/* Everything that two variants write, bit for bit. */
+static void expect_same_bits(const setup *s, const char *first, const char *second, int threads) {
+    const tic_variant *variants[2] = {tic_registry_find(TIC_OP_GEMM, first),
+                                      tic_registry_find(TIC_OP_GEMM, second)};
+    operands o[2];
+    for (int v = 0; v < 2; v++) {
+        tic_plan *plan;
+        tic_ctx *ctx = small_blocks(variants[v], threads, &plan);
+        o[v] = new_operands(s);
+        CHECK_OK(tic_gemm(ctx, &o[v].args, err));
+        cr_assert_str_eq(tic_ctx_ran(ctx, TIC_OP_GEMM), variants[v]->info.name);
+        tic_ctx_free(ctx);
+        tic_plan_free(plan);
+    }
+    const tic_gemm_args *a = &o[0].args, *b = &o[1].args;
+    cr_assert(memcmp(a->c.data, b->c.data, matrix_bytes(s, a->c)) == 0, "c: m %lld n %lld k %lld",
+              (long long)s->m, (long long)s->n, (long long)s->k);
+    if (s->keep_pre)
+        cr_assert(memcmp(a->pre.data, b->pre.data, matrix_bytes(s, a->pre)) == 0, "pre");
+    if (s->colsum)
+        cr_assert(memcmp(a->colsum, b->colsum, (size_t)s->m * 4) == 0, "colsum");
+    free_operands(&o[0]);
+    free_operands(&o[1]);
+}
+
+/* Packing, edges, chunks of k and epilogues are then tested by the emulation wherever there is no
+ * AMX, and the instructions are the only thing that is not. */
+Test(gemm, emulated_tiles_give_the_same_bits) {
+    if (!(tic_cpu_get()->isa & TIC_ISA_AMX_BF16))
+        cr_skip_test("this CPU lacks amx_bf16");
+    bf16_only = true;
+    for (uint64_t seed = 2000; seed < 2200; seed++) {
+        setup s = random_setup(seed);
+        expect_same_bits(&s, "amx-48x32", "amx-emulated-48x32", (int)(seed % 3) + 1);
+    }
+    for (int64_t size = 1; size <= 100; size++) {
+        setup sizes[] = {
+            {.trans = TIC_NT, .m = size, .n = 33, .k = 40, .bias = true, .act = TIC_ACT_GELU},
+            {.trans = TIC_NN, .m = 49, .n = size, .k = 40, .residual = true},
+            {.trans = TIC_TN, .m = 49, .n = 33, .k = size, .accumulate = true, .colsum = true}};
+        for (int x = 0; x < 3; x++)
+            expect_same_bits(&sizes[x], "amx-48x32", "amx-emulated-48x32", 2);
+    }
+    bf16_only = false;
 }
 
 /* The table's problems at full size, the default variant against the reference on sampled elements:

@@ -1,0 +1,366 @@
+/* GEMM in bf16 on AMX tiles: packs both operands into tiles, then shares bands of C out to threads,
+ * which generated micro-kernels (kernels/gen/gemm_amx.py) compute and finish.
+ *
+ *   for each span of k, for each slab of rows:
+ *     all threads pack A's slab (and B, when the span is new and no packing came along)
+ *     threads take bands: strips of 48 rows x columns of a range of nc, the ranges one by one
+ *
+ * What bounds it, measured on Sapphire Rapids (docs/performance.md): a step of three by two tiles
+ * is 96 cycles and brings 5 KiB from L2, as neither a strip of A nor a panel of B over a useful k
+ * fits in L1 beside the other; L2 gives 40 to 47 bytes a cycle. Chunks of k short enough to keep A
+ * in L1 (kc 256) cost as much again, since C then travels. So all of k stays in the tiles up to kc.
+ *
+ * A block's sums are gathered over chunks of k in rising order. They depend on kc and on the shape,
+ * never on the thread count, and rows are padded to 16, columns to 32, k to 32 with zeros: issued
+ * are the padded sizes' product. */
+#include "kernels/drive/gemm_amx.h"
+
+#include <omp.h>
+#include <string.h>
+
+enum {
+    SLAB = 4096,           /* rows of A packed at a time */
+    SPAN = 4096,           /* longest span of k where C gathers the spans' sums */
+    ITEMS_A_THREAD = 4,    /* wanted */
+    SERIAL_MACS = 1 << 20, /* below: waking threads costs more than they bring */
+};
+
+typedef struct shape {
+    const tic_gemm_args *args;
+    const tic_gemm_amx *tier;
+    const tic_packed *packed; /* B, when it comes packed */
+    bool direct;              /* C gathers sums of chunks and spans */
+    int64_t span, chunk;      /* of k, in steps */
+    int64_t steps;            /* of the whole of k */
+    int64_t slab, tiles;      /* rows packed at a time; their tiles */
+    int64_t panels, range;    /* of B; at a time */
+    int64_t band;             /* most strips of a band */
+    size_t a_bytes, b_bytes, partial_bytes, own_bytes;
+    unsigned char *a, *b, *own;
+} shape;
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+/* n cut into equal parts of at most `longest`. */
+static int64_t equal_parts(int64_t n, int64_t longest) {
+    return n > 0 ? ceil_div(n, ceil_div(n, longest)) : 1;
+}
+
+/* The epilogue stores or accumulates f32 sums and does nothing else. */
+static bool is_direct(const tic_gemm_args *args) {
+    return args->c.type == TIC_F32 && args->bias == NULL && args->act == TIC_ACT_NONE &&
+           args->residual == NULL;
+}
+
+static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_gemm_args *args) {
+    shape s = {.args = args, .tier = tier, .direct = is_direct(args)};
+    s.packed = tic_gemm_packed_for(args, &tic_gemm_tiles_micro.format);
+    s.steps = tic_amx_steps(args->k);
+    s.chunk = equal_parts(s.steps, most(1, knobs[0] / TIC_TILE_K));
+    s.span = s.steps;
+    if (s.direct)
+        s.span = least(s.steps, most(1, SPAN / TIC_TILE_K / s.chunk) * s.chunk);
+    s.slab = least(args->m, SLAB);
+    s.tiles = ceil_div(s.slab, TIC_TILE_ROWS);
+    s.panels = ceil_div(args->n, TIC_AMX_PANEL);
+    s.range = equal_parts(s.panels, most(1, knobs[2] / TIC_AMX_PANEL));
+    s.band = most(1, knobs[1] / (TIC_AMX_STRIP * TIC_TILE_ROWS));
+    s.a_bytes = (size_t)(s.tiles * s.span) * TIC_TILE_BYTES;
+    if (s.packed == NULL)
+        s.b_bytes = (size_t)(s.panels * s.span) * TIC_AMX_PANEL_STEP;
+    if (!s.direct && s.chunk < s.steps)
+        s.partial_bytes = (size_t)(s.band * s.range) * TIC_AMX_BLOCK * sizeof(float);
+    s.own_bytes = TIC_AMX_BLOCK * sizeof(float) + s.partial_bytes;
+    return s;
+}
+
+static size_t scratch_bytes(const tic_ctx *ctx, const shape *s) {
+    return s->a_bytes + s->b_bytes + (size_t)ctx->threads * s->own_bytes;
+}
+
+/* ---- strips ---------------------------------------------------------------------------------- */
+
+/* Row tiles as strips of three, ended by twos where the number does not divide: 4 is 2 + 2, since a
+ * strip of one tile loads B for half the products. */
+typedef struct strips {
+    int64_t threes, twos, ones;
+} strips;
+
+static strips cut_strips(int64_t tiles) {
+    if (tiles == 1)
+        return (strips){.ones = 1};
+    int64_t twos = tiles % 3 == 0 ? 0 : tiles % 3 == 2 ? 1 : 2;
+    return (strips){.threes = (tiles - 2 * twos) / 3, .twos = twos};
+}
+
+typedef struct run { /* of strips of one height */
+    int rows;        /* tiles of a strip */
+    int64_t tile;    /* the first one's first tile */
+    int64_t strips;
+} run;
+
+/* The runs of strips first .. last - 1; their number, at most 2. */
+static int runs_of(int64_t tiles, int64_t first, int64_t last, run out[2]) {
+    strips all = cut_strips(tiles);
+    int count = 0;
+    if (all.ones > 0) {
+        out[count++] = (run){1, 0, 1};
+        return count;
+    }
+    if (first < all.threes)
+        out[count++] = (run){3, 3 * first, least(last, all.threes) - first};
+    if (last > all.threes) {
+        int64_t from = most(first, all.threes);
+        out[count++] = (run){2, 3 * all.threes + 2 * (from - all.threes), last - from};
+    }
+    return count;
+}
+
+/* ---- packing --------------------------------------------------------------------------------- */
+
+typedef struct pass {         /* what is packed and multiplied between two barriers */
+    int64_t row, rows, tiles; /* slab */
+    int64_t step, steps, k;   /* span: first step, steps, values of k in them */
+    int64_t bands, ranges;    /* items; strips are shared out evenly */
+    bool pack_b;
+} pass;
+
+static tic_amx_piece piece_of(const pass *p, tic_mat mat, bool across, int64_t first, int64_t end) {
+    int64_t at = p->step * TIC_TILE_K;
+    int64_t offset = across ? first * mat.ld + at : at * mat.ld + first;
+    return (tic_amx_piece){
+        .from = (const unsigned char *)mat.data + (size_t)offset * tic_dtype_size(mat.type),
+        .type = mat.type,
+        .across = across,
+        .ld = mat.ld,
+        .k = p->k,
+        .valid = (int)most(0, least(TIC_TILE_ROWS, end - first)),
+    };
+}
+
+/* Row tile x of the slab. */
+static void pack_a(const shape *s, const pass *p, int64_t x) {
+    const tic_gemm_args *args = s->args;
+    strips all = cut_strips(p->tiles);
+    int64_t height = all.ones > 0 ? 1 : x < 3 * all.threes ? 3 : 2;
+    int64_t in = all.ones > 0 ? 0 : height == 3 ? x % 3 : (x - 3 * all.threes) % 2;
+    int64_t first = p->row + x * TIC_TILE_ROWS;
+    tic_amx_piece piece = piece_of(p, args->a, args->trans != TIC_TN, first, args->m);
+    piece.to = s->a + (size_t)((x - in) * p->steps + in) * TIC_TILE_BYTES;
+    piece.step_bytes = height * TIC_TILE_BYTES;
+    piece.sums = args->colsum != NULL ? args->colsum + first : NULL;
+    s->tier->packing->a(&piece);
+}
+
+/* Column tile x of B. */
+static void pack_b(const shape *s, const pass *p, int64_t x) {
+    const tic_gemm_args *args = s->args;
+    int64_t first = x * TIC_TILE_COLS;
+    tic_amx_piece piece =
+        piece_of(p, args->b, args->trans == TIC_NT, first < args->n ? first : 0, args->n);
+    if (first >= args->n)
+        piece.valid = 0;
+    piece.to = s->b + (size_t)(x / 2 * p->steps * 2 + x % 2) * TIC_TILE_BYTES;
+    piece.step_bytes = TIC_AMX_PANEL_STEP;
+    s->tier->packing->b(&piece);
+}
+
+/* ---- one band -------------------------------------------------------------------------------- */
+
+static void do_band(tic_ctx *ctx, const shape *s, const pass *p, int64_t item) {
+    const int thread = omp_get_thread_num();
+    unsigned char *own = s->own + (size_t)thread * s->own_bytes;
+    int64_t range = item / p->bands, band = item % p->bands;
+    strips all = cut_strips(p->tiles);
+    int64_t strips_all = all.threes + all.twos + all.ones;
+    int64_t panel = s->panels * range / p->ranges;
+    int64_t panels = s->panels * (range + 1) / p->ranges - panel;
+    run runs[2];
+    int count =
+        runs_of(p->tiles, strips_all * band / p->bands, strips_all * (band + 1) / p->bands, runs);
+    for (int x = 0; x < count; x++) {
+        const run *r = &runs[x];
+        tic_amx_band call = {
+            .args = s->args,
+            .accumulate = s->args->accumulate || p->step > 0,
+            .i0 = p->row + r->tile * TIC_TILE_ROWS,
+            .j0 = panel * TIC_AMX_PANEL,
+            .strips = r->strips,
+            .panels = panels,
+            .steps = p->steps,
+            .chunk = s->chunk,
+            .a = s->a + (size_t)(r->tile * p->steps) * TIC_TILE_BYTES,
+            .a_strip = r->rows * p->steps * TIC_TILE_BYTES,
+            .sums = (float *)(void *)own,
+        };
+        const unsigned char *b = s->packed != NULL ? s->packed->data : s->b;
+        call.b_panel = (s->packed != NULL ? s->steps : p->steps) * TIC_AMX_PANEL_STEP;
+        call.b = b + panel * call.b_panel;
+        if (s->packed != NULL)
+            call.b += p->step * TIC_AMX_PANEL_STEP;
+        if (s->partial_bytes > 0)
+            call.partial = call.sums + TIC_AMX_BLOCK;
+        s->tier->band[r->rows - 1](&call);
+        tic_count_issued(ctx, thread, ctx->gemm_op,
+                         (uint64_t)(r->strips * r->rows * 2 * panels * p->steps) * TIC_TILE_MACS);
+    }
+}
+
+/* ---- all of them ----------------------------------------------------------------------------- */
+
+/* Bands of whole strips and ranges of columns: bands a multiple of the threads where rows suffice,
+ * as they are of one size; more ranges where they do not. */
+static void share_out(const shape *s, int threads, pass *p) {
+    strips all = cut_strips(p->tiles);
+    int64_t strips_all = all.threes + all.twos + all.ones;
+    int64_t wanted = threads == 1 ? 1 : (int64_t)threads * ITEMS_A_THREAD;
+    p->ranges = ceil_div(s->panels, s->range);
+    p->bands = ceil_div(strips_all, s->band);
+    p->bands = most(p->bands, ceil_div(wanted, p->ranges));
+    p->bands = least(strips_all, ceil_div(p->bands, threads) * threads);
+    p->ranges = least(s->panels, most(p->ranges, ceil_div(wanted, p->bands)));
+}
+
+static void do_pass(tic_ctx *ctx, const shape *s, const pass *p) {
+    int64_t b_tiles = p->pack_b ? 2 * s->panels : 0;
+#pragma omp for schedule(dynamic, 2)
+    for (int64_t x = 0; x < b_tiles + p->tiles; x++) {
+        if (x < b_tiles)
+            pack_b(s, p, x);
+        else
+            pack_a(s, p, x - b_tiles);
+    }
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t x = 0; x < p->bands * p->ranges; x++)
+        do_band(ctx, s, p, x);
+}
+
+/* k = 0: the epilogue of zeros. */
+static void finish_nothing(const tic_gemm_args *args) {
+    static const float zeros[TIC_TILE_ROWS * TIC_TILE_COLS];
+    for (int64_t i = 0; i < args->m; i += TIC_TILE_ROWS) {
+        for (int64_t j = 0; j < args->n; j += TIC_TILE_COLS) {
+            tic_gemm_tile tile = {.sums = zeros, .ld = TIC_TILE_COLS, .i0 = i, .j0 = j};
+            tile.rows = (int)least(TIC_TILE_ROWS, args->m - i);
+            tile.cols = (int)least(TIC_TILE_COLS, args->n - j);
+            tic_gemm_vec_portable.finish(args, args->accumulate, &tile);
+        }
+    }
+}
+
+static tic_status run_tier(tic_ctx *ctx, const tic_gemm_amx *tier, const int *knobs,
+                           const tic_gemm_args *args, tic_error *err) {
+    shape s = plan_shape(tier, knobs, args);
+    if (args->colsum != NULL && !args->accumulate)
+        memset(args->colsum, 0, sizeof(float) * (size_t)args->m);
+    if (args->m == 0 || args->n == 0)
+        return TIC_OK;
+    if (args->k == 0) {
+        finish_nothing(args);
+        return TIC_OK;
+    }
+    TIC_TRY(tic_ctx_scratch(ctx, scratch_bytes(ctx, &s), err));
+    const size_t mark = tic_arena_mark(&ctx->scratch);
+    s.a = tic_arena_take(&ctx->scratch, s.a_bytes);
+    s.b = tic_arena_take(&ctx->scratch, s.b_bytes);
+    s.own = tic_arena_take(&ctx->scratch, (size_t)ctx->threads * s.own_bytes);
+    double macs = (double)args->m * (double)args->n * (double)args->k;
+    int threads = macs < SERIAL_MACS ? 1 : ctx->threads;
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    for (int64_t step = 0; step < s.steps; step += s.span) {
+        for (int64_t row = 0; row < args->m; row += s.slab) {
+            pass p = {.row = row,
+                      .rows = least(s.slab, args->m - row),
+                      .step = step,
+                      .steps = least(s.span, s.steps - step),
+                      .pack_b = s.packed == NULL && row == 0};
+            p.tiles = ceil_div(p.rows, TIC_TILE_ROWS);
+            p.k = least(p.steps * TIC_TILE_K, args->k - step * TIC_TILE_K);
+            share_out(&s, threads, &p);
+            do_pass(ctx, &s, &p);
+        }
+    }
+    tic_arena_release(&ctx->scratch, mark);
+    return TIC_OK;
+}
+
+static const tic_gemm_amx *tier_of(const tic_variant *variant) {
+    return variant->run == tic_gemm_tiles ? &tic_gemm_amx_amx : &tic_gemm_amx_amx_emulated;
+}
+
+tic_status tic_gemm_tiles(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
+                          const void *args, tic_error *err) {
+    return run_tier(ctx, tier_of(variant), knobs, args, err);
+}
+
+tic_status tic_gemm_tiles_emulated(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
+                                   const void *args, tic_error *err) {
+    return run_tier(ctx, tier_of(variant), knobs, args, err);
+}
+
+size_t tic_gemm_tiles_scratch(const tic_ctx *ctx, const tic_variant *variant, const int *knobs,
+                              const tic_gemm_args *args) {
+    shape s = plan_shape(tier_of(variant), knobs, args);
+    return scratch_bytes(ctx, &s);
+}
+
+/* ---- packed weights -------------------------------------------------------------------------- */
+
+static size_t tiles_bytes(const tic_gemm_format *format, int64_t n, int64_t k) {
+    (void)format;
+    return (size_t)(ceil_div(n, TIC_AMX_PANEL) * tic_amx_steps(k)) * TIC_AMX_PANEL_STEP;
+}
+
+/* Whole tiles are packed: what of them lies beside the rows holds the same numbers as before. */
+static void tiles_pack_rows(const tic_packed *packed, tic_mat b, int64_t first, int64_t rows) {
+    const tic_amx_packing *packing = tic_cpu_get()->isa & TIC_ISA_AMX_BF16
+                                         ? &tic_amx_packing_amx
+                                         : &tic_amx_packing_amx_emulated;
+    const bool across = packed->trans == TIC_NT;
+    const int64_t steps = tic_amx_steps(packed->k), step = across ? 0 : first / TIC_TILE_K;
+    int64_t tile = across ? first / TIC_TILE_COLS : 0;
+    int64_t end = ceil_div(first + rows, TIC_TILE_COLS);
+    if (rows <= 0)
+        return;
+    if (!across || first + rows == packed->n) /* with the panel's other half */
+        end = 2 * ceil_div(packed->n, TIC_AMX_PANEL);
+    for (; tile < end; tile++) {
+        int64_t column = tile * TIC_TILE_COLS, p = step * TIC_TILE_K;
+        bool exists = column < packed->n;
+        size_t at = (size_t)(across ? column * b.ld : p * b.ld + column);
+        int64_t past = ceil_div(first + rows, TIC_TILE_K) * TIC_TILE_K;
+        tic_amx_piece piece = {
+            .from = (const unsigned char *)b.data + (exists ? at : 0) * tic_dtype_size(b.type),
+            .type = b.type,
+            .across = across,
+            .ld = b.ld,
+            .k = (across ? packed->k : least(past, packed->k)) - p,
+            .valid = exists ? (int)least(TIC_TILE_COLS, packed->n - column) : 0,
+            .to = (unsigned char *)packed->data +
+                  (size_t)((tile / 2 * steps + step) * 2 + tile % 2) * TIC_TILE_BYTES,
+            .step_bytes = TIC_AMX_PANEL_STEP,
+        };
+        packing->b(&piece);
+    }
+}
+
+/* What tests, tuner and auditor ask of a gemm variant: its tile and its packing. */
+const tic_gemm_micro tic_gemm_tiles_micro = {
+    .tile_m = TIC_TILE_ROWS,
+    .tile_n = TIC_AMX_PANEL,
+    .format = {.panel = TIC_PANEL_TILES,
+               .width = TIC_AMX_PANEL,
+               .k_unit = TIC_TILE_K,
+               .bytes = tiles_bytes,
+               .pack_rows = tiles_pack_rows},
+};
