@@ -120,12 +120,12 @@ static const char *setting_name(const void *list, int i) {
 void tic_experiment_defaults(tic_experiment *experiment) {
     *experiment = (tic_experiment){
         .methods = "sequential,cumulative-all,oracle",
-        .model = "ViT-Nano-8-40",
+        .model = "ViT-Pico-8-40",
         .vocab_size = 2048,
-        .pairs = 63000,
-        .batch = 128,
-        .warmup = 40,
-        .lr = 1e-3,
+        .pairs = 126000,
+        .batch = 64,
+        .warmup = 80,
+        .lr = 1.5e-3,
         .lr_decay = 1,
         .buffer = 1,
         .distill_weight = 1,

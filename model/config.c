@@ -19,6 +19,7 @@ typedef struct native {
 /* Context 77 and CLIP's 49,408 tokens throughout; a run sets vocab_size to its own vocabulary's.
  * name, embed, image, patch, vision width, layers, head width, text width, heads, layers */
 static const native natives[] = {
+    {"ViT-Pico-8-40", 64, 40, 8, 64, 2, 16, 64, 4, 2, false},
     {"ViT-Nano-8-40", 128, 40, 8, 128, 3, 32, 128, 4, 3, false},
     {"ViT-Micro-8-40", 192, 40, 8, 192, 4, 32, 192, 6, 4, false},
     {"ViT-S-32", 384, 224, 32, 384, 12, 64, 384, 6, 12, false},

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH = 4096, VERSION = 1, MARK_BYTES = 256 };
+enum { PATH = 4096, VERSION = 2, MARK_BYTES = 256 };
 static const char mark_name[] = "world.json";
 const char tic_world_lock_name[] = "world.lock";
 
