@@ -1,5 +1,6 @@
 /* The contrastive and the distillation loss: every variant against the reference, the reference
  * against a naive computation and against differences. */
+#include "kernels/ops.h"
 #include "operands.h"
 
 typedef struct problem {
@@ -10,7 +11,8 @@ typedef struct problem {
 static const problem problems[] = {
     {1, 5, 3, TIC_F32, 14},     {2, 1, 1, TIC_F32, 100},    {7, 16, 24, TIC_F32, 14},
     {61, 33, 20, TIC_F32, 50},  {300, 24, 40, TIC_F32, 14}, {601, 17, 16, TIC_F32, 100},
-    {64, 32, 32, TIC_BF16, 14}, {521, 16, 8, TIC_BF16, 14},
+    {64, 32, 32, TIC_BF16, 14}, {521, 16, 8, TIC_BF16, 14}, {33, 67, 31, TIC_BF16, 40},
+    {1, 3, 3, TIC_BF16, 14},    {2600, 5, 3, TIC_F32, 20},  {1100, 35, 3, TIC_BF16, 20},
 };
 enum { PROBLEMS = sizeof problems / sizeof problems[0] };
 
@@ -272,15 +274,16 @@ Test(distill, the_teacher_itself_costs_nothing) {
 
 /* ---- threads, counts, scratch, bad values --------------------------------------------------- */
 
-Test(losses, bits_do_not_depend_on_threads) {
-    static const problem p = {700, 20, 24, TIC_F32, 30};
+static void same_losses(const problem *p, int variant_c, int variant_d) {
     tic_contrastive_args c = {0};
     tic_distill_args t = {0};
-    const size_t bytes = (size_t)(p.b * p.d) * sizeof(float);
+    const size_t bytes = (size_t)(p->b * p->d) * sizeof(float);
     for (int i = 0; i < THREAD_COUNTS; i++) {
         tic_ctx *ctx = check_ctx(thread_counts[i]);
-        tic_contrastive_args a = contrastive(&p);
-        tic_distill_args d = distill(&p);
+        tic_contrastive_args a = contrastive(p);
+        tic_distill_args d = distill(p);
+        force(ctx, TIC_OP_CONTRASTIVE, tic_variant_get(variant_c).name);
+        force(ctx, TIC_OP_DISTILL, tic_variant_get(variant_d).name);
         CHECK_OK(tic_contrastive(ctx, &a, err));
         CHECK_OK(tic_distill(ctx, &d, err));
         if (i == 0) {
@@ -295,6 +298,62 @@ Test(losses, bits_do_not_depend_on_threads) {
         same_bits(&d.loss, &t.loss, 2 * sizeof(double), "distill loss", thread_counts[i]);
         tic_ctx_free(ctx);
     }
+}
+
+/* Kept and computed twice, every variant. */
+Test(losses, bits_do_not_depend_on_threads) {
+    static const problem cases[] = {{300, 20, 24, TIC_F32, 30},
+                                    {700, 20, 24, TIC_F32, 30},
+                                    {300, 20, 24, TIC_BF16, 30},
+                                    {700, 20, 24, TIC_BF16, 30}};
+    tic_ctx *ctx = check_ctx(1);
+    for (int i = 0; i < 4; i++) {
+        int d = -1;
+        for (int v = -1; (v = next_for(ctx, TIC_OP_CONTRASTIVE, cases[i].precision, v)) >= 0;) {
+            d = next_for(ctx, TIC_OP_DISTILL, cases[i].precision, d); /* the same names in turn */
+            if (tic_registry[v].micro == NULL)
+                continue; /* the reference has one thread */
+            same_losses(&cases[i], v, d);
+        }
+    }
+    tic_ctx_free(ctx);
+}
+
+/* Features that end at a page that may not be touched, at every alignment of a float, and denormal
+ * ones among them: what is read is what belongs to the operands, and the result is the reference's.
+ */
+Test(contrastive, misaligned_and_denormal_features) {
+    enum { MOST = 16 };
+    static const problem cases[] = {{65, 21, 1, TIC_F32, 30}, {65, 21, 1, TIC_BF16, 30}};
+    tic_ctx *ctx = check_ctx(2);
+    for (int i = 0; i < 2; i++)
+        for (int shift = 0; shift < MOST; shift += 5) {
+            const problem *p = &cases[i];
+            const int64_t n = p->b * p->d;
+            tic_contrastive_args want = contrastive(p), got = want;
+            float *moved[4];
+            for (int x = 0; x < 4; x++)
+                moved[x] = zeros(n + shift); /* ends at the page; starts `shift` floats earlier */
+            for (int64_t j = 0; j < n; j += 7)
+                ((float *)want.image)[j] = ((float *)want.text)[n - 1 - j] = 0x1p-140f;
+            got.image = memcpy(moved[0], want.image, (size_t)n * sizeof(float));
+            got.text = memcpy(moved[1], want.text, (size_t)n * sizeof(float));
+            got.d_image = moved[2];
+            got.d_text = moved[3];
+            force(ctx, TIC_OP_CONTRASTIVE, "ref");
+            CHECK_OK(tic_contrastive(ctx, &want, err));
+            for (int v = -1; (v = next_for(ctx, TIC_OP_CONTRASTIVE, p->precision, v)) >= 0;) {
+                CHECK_OK(tic_contrastive(ctx, &got, err));
+                compare(p, (const float *[]){got.d_image, got.d_text},
+                        (const float *[]){want.d_image, want.d_text},
+                        (double[]){got.loss, got.d_log_scale},
+                        (double[]){want.loss, want.d_log_scale});
+                for (int x = 0; x < 4; x++)
+                    for (int64_t j = n; j < n + shift; j++)
+                        cr_assert_eq(moved[x][j], 0, "written past the end");
+            }
+        }
+    tic_ctx_free(ctx);
 }
 
 /* A variant that keeps its strips counts what the formula says, the padding of tiles included; the
@@ -345,6 +404,84 @@ Test(losses, counts_and_scratch) {
     cr_assert_eq(tic_contrastive_macs(1000, 7, true), 28000000);
 }
 
+/* ---- issued counts, to the last one ---------------------------------------------------------- */
+
+static int64_t up_to(int64_t n, int64_t unit) {
+    return (n + unit - 1) / unit * unit;
+}
+
+/* MACs of the products of one block: `rows` in strips, each rounded up, by n columns and k. */
+static uint64_t block_macs(const tic_scores_products *x, int64_t rows, int64_t n, int64_t k) {
+    const int64_t strips = (rows + x->strip - 1) / x->strip, elements = x->unit == TIC_F32 ? 1 : 2;
+    uint64_t height = 0;
+    for (int64_t i = 0; i < strips; i++)
+        height += (uint64_t)up_to((i + 1) * rows / strips - i * rows / strips, x->row_unit);
+    return height * (uint64_t)(up_to(n, x->panel) * up_to(k, x->k_unit * elements));
+}
+
+/* As scores.h describes the blocks; d_text may be formed transposed, in strips of d. */
+static uint64_t issued_macs(const tic_variant *variant, int64_t b, int64_t d, bool kept,
+                            bool gradients) {
+    const tic_scores_micro *micro = variant->micro;
+    const tic_scores_products *x = micro->products;
+    const int64_t least = up_to((b + 7) / 8, 32), most = variant->knobs[0].value;
+    const int64_t block = least < most ? least : most;
+    uint64_t sum = 0;
+    for (int64_t left = 0; left < b; left += block)
+        for (int64_t top = 0; top < b; top += block) {
+            const int64_t rows = b - top < block ? b - top : block;
+            const int64_t n = b - left < block ? b - left : block;
+            sum += (kept ? 1 : 2) * block_macs(x, rows, n, d);
+            if (!gradients)
+                continue;
+            sum += block_macs(x, rows, d, n);
+            if (x->columns != NULL) {
+                sum += block_macs(x, n, d, rows);
+                continue;
+            }
+            for (int64_t c = 0; c < d; c += x->strip)
+                sum += block_macs(x, d - c < x->strip ? d - c : x->strip, n, rows);
+        }
+    return sum;
+}
+
+static uint64_t issued_by(const tic_ctx *ctx, tic_op op) {
+    tic_counters counters;
+    tic_ctx_counters(ctx, &counters);
+    return counters.by[TIC_FOR_FORWARD][op].issued;
+}
+
+Test(losses, issued_is_what_the_blocks_make) {
+    tic_ctx *ctx = check_ctx(3);
+    for (int i = 0; i < PROBLEMS; i++) {
+        const problem *p = &problems[i];
+        tic_contrastive_args c = contrastive(p);
+        tic_distill_args t = distill(p);
+        const bool kept = p->b <= 512;
+        for (int v = -1; (v = next_for(ctx, TIC_OP_CONTRASTIVE, p->precision, v)) >= 0;) {
+            const tic_variant *variant = &tic_registry[v];
+            const uint64_t before = issued_by(ctx, TIC_OP_CONTRASTIVE);
+            if (variant->micro == NULL)
+                continue; /* the reference */
+            CHECK_OK(tic_contrastive(ctx, &c, err));
+            cr_assert_eq(issued_by(ctx, TIC_OP_CONTRASTIVE) - before,
+                         issued_macs(variant, p->b, p->d, kept, true), "%s", variant->info.name);
+        }
+        for (int v = -1; (v = next_for(ctx, TIC_OP_DISTILL, p->precision, v)) >= 0;) {
+            const tic_variant *variant = &tic_registry[v];
+            const uint64_t before = issued_by(ctx, TIC_OP_DISTILL);
+            if (variant->micro == NULL)
+                continue;
+            CHECK_OK(tic_distill(ctx, &t, err));
+            cr_assert_eq(issued_by(ctx, TIC_OP_DISTILL) - before,
+                         issued_macs(variant, p->b, p->d, kept, true) +
+                             issued_macs(variant, p->b, p->teacher_d, kept, false),
+                         "%s", variant->info.name);
+        }
+    }
+    tic_ctx_free(ctx);
+}
+
 /* O(B D): at twice the pairs at most twice the bytes, and far from a B x B matrix. Nothing but this
  * scratch is booked (counts_and_scratch; the reference aside). */
 Test(losses, memory_is_linear_in_the_batch) {
@@ -356,6 +493,9 @@ Test(losses, memory_is_linear_in_the_batch) {
     cr_assert_leq(tic_distill_scratch(ctx, 2 * B, D, D), 2 * distill_bytes);
     cr_assert_lt(contrastive_bytes, (size_t)B * B * sizeof(float) / 8);
     cr_assert_lt(distill_bytes, (size_t)B * B * sizeof(float) / 4);
+    /* open_clip's loss holds both logits and the gradient of each: at 8,192 pairs a twentieth of
+     * that is what the scratch may be, in bf16 too */
+    cr_assert_lt(tic_contrastive_scratch(ctx, 8192, D), (size_t)4 * 8192 * 8192 * 2 / 20);
     tic_ctx_free(ctx);
 }
 

@@ -104,6 +104,30 @@ Test(vec, normal_distribution_and_density) {
     }
 }
 
+/* gelu and its slope inherit Phi's and phi's bounds, times |x|; quick_gelu those of its sigmoid. */
+Test(vec, activations_are_within_their_bounds) {
+    SKIP_UNLESS_RUNNABLE();
+    for (int i = 0; i <= 1000000; i++) {
+        const float x = -13.0f + 26.0f * (float)i / 1000000;
+        const double z = fabs((double)x), phi = exp(-0.5 * z * z) / sqrt(2 * M_PI);
+        const double distribution = 0.5 * erfc(-(double)x * M_SQRT1_2);
+        const double relative = 6e-7 + z * z * 0x1p-24 + 0x1p-23; /* two more roundings */
+        double error = fabs(lane(vf_gelu(vf_set(x)), i) - x * distribution);
+        cr_assert(error <= z * fmin(2.5e-7 + 0x1p-24, relative * distribution) + 1e-44, "gelu(%g)",
+                  x);
+        error = fabs(lane(vf_gelu_slope(vf_set(x)), i) - (distribution + x * phi));
+        cr_assert(error <= relative * (distribution + z * phi) + 1e-44, "gelu'(%g): %g", x, error);
+        const double sigmoid = 1 / (1 + exp(-1.702 * x)), bent = 6e-7 + z * 0x1p-22 + 0x1p-23;
+        error = fabs(lane(vf_quick_gelu(vf_set(x)), i) - x * sigmoid);
+        cr_assert(error <= z * bent * sigmoid, "quick_gelu(%g): %g", x, error);
+        const double slope = 1.702 * z * sigmoid * (1 - sigmoid);
+        error = fabs(lane(vf_quick_gelu_slope(vf_set(x)), i) -
+                     (sigmoid + 1.702 * x * sigmoid * (1 - sigmoid)));
+        cr_assert(error <= 4 * bent * sigmoid + 4 * bent * slope + 1.702 * z * 0x1p-23,
+                  "quick_gelu'(%g): %g", x, error);
+    }
+}
+
 Test(vec, activations_of_the_extremes) {
     SKIP_UNLESS_RUNNABLE();
     cr_assert(lane(vf_gelu(vf_set(INFINITY)), 0) == INFINITY);
