@@ -1,9 +1,10 @@
-/* Weights as gemm's micro-kernels read them: packed once after they change, instead of in every
- * call. Which weights, and in which forms, a measuring pass over a step finds: W for y = x Wᵀ and
- * for dx = dy W. */
+/* Weights as gemm's micro-kernels read them: packed once after they change, by the optimizer's own
+ * pass, instead of in every call. Which weights, and in which forms, a measuring pass over a step
+ * finds: W for y = x Wᵀ and for dx = dy W. */
 #include "room.h"
 
 #include <omp.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- the list -------------------------------------------------------------------------------- */
@@ -52,18 +53,43 @@ tic_status tic_packings_list(tic_ctx *ctx, tic_model *model, tic_packings *out, 
     return status;
 }
 
+static int by_place(const void *a, const void *b) {
+    const tic_packing *x = a, *y = b;
+    return x->at != y->at
+               ? (x->at > y->at) - (x->at < y->at)
+               : (x->packed.trans > y->packed.trans) - (x->packed.trans < y->packed.trans);
+}
+
+/* Both packings of a weight are of one matrix; the list is sorted and stays where it is. */
+static void fill_matrices(tic_packings *packings) {
+    for (size_t i = 0; i < packings->count; i++) {
+        const tic_packing *p = &packings->list[i];
+        if (i == 0 || p->at != p[-1].at)
+            packings->matrices[packings->matrix_count++] =
+                (tic_adamw_matrix){.first = p->at, .rows = p->rows, .cols = p->columns};
+        tic_adamw_matrix *matrix = &packings->matrices[packings->matrix_count - 1];
+        matrix->packed[matrix->packed[0] != NULL] = &p->packed;
+    }
+}
+
 tic_status tic_packings_book(tic_packings *packings, tic_error *err) {
+    const size_t most = packings->count > 0 ? packings->count : 1;
     TIC_TRY(tic_alloc(&packings->memory, packings->bytes, 1, err));
+    TIC_TRY(tic_alloc(&packings->matrices, most, sizeof *packings->matrices, err));
+    if (packings->count > 0)
+        qsort(packings->list, packings->count, sizeof *packings->list, by_place);
     unsigned char *at = packings->memory;
     for (size_t i = 0; i < packings->count; i++) {
         packings->list[i].packed.data = at;
         at += tic_align_up(packings->list[i].packed.bytes);
     }
+    fill_matrices(packings);
     return TIC_OK;
 }
 
 void tic_packings_free(tic_packings *packings) {
     tic_free(packings->list);
+    tic_free(packings->matrices);
     tic_free(packings->memory);
     *packings = (tic_packings){0};
 }

@@ -122,8 +122,10 @@ typedef struct tic_packing {
     tic_packed packed;
 } tic_packing;
 typedef struct tic_packings {
-    tic_packing *list;
+    tic_packing *list; /* in the order of `at` once it is booked */
     size_t count, capacity;
+    tic_adamw_matrix *matrices; /* [matrix_count] the same as the optimizer's pass writes them */
+    int64_t matrix_count;
     size_t bytes; /* of all */
     void *memory;
     bool whole;       /* padding is written */
@@ -265,7 +267,7 @@ const tic_packed *tic_packing_of(const tic_pass *pass, int64_t at, tic_trans tra
 tic_status tic_packings_list(tic_ctx *ctx, tic_model *model, tic_packings *out, tic_error *err);
 tic_status tic_packings_book(tic_packings *packings, tic_error *err);
 void tic_packings_free(tic_packings *packings);
-/* Packs all weights anew unless they are as they were. */
+/* Packs all weights anew unless they are as they were; after an update the optimizer has. */
 void tic_pack_weights(tic_model *model);
 
 /* ---- memory.c -------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 
 static tic_status adamw(tic_model *model, const tic_adamw_options *o, int64_t step, float factor,
                         int64_t first, int64_t end, float decay, tic_error *err) {
+    const tic_packings *packings = &model->packings;
     const tic_adamw_args args = {
         .n = end - first,
         .w = model->weights + first,
@@ -20,6 +21,9 @@ static tic_status adamw(tic_model *model, const tic_adamw_options *o, int64_t st
         .grad_scale = factor,
         .step = step,
         .zero_grad = true,
+        /* Matrices all decay: their group begins at 0. Packings that were never whole wait. */
+        .matrices = first == 0 && packings->whole ? packings->matrices : NULL,
+        .matrix_count = first == 0 && packings->whole ? packings->matrix_count : 0,
     };
     return tic_adamw(model->ctx, &args, err);
 }
@@ -49,7 +53,7 @@ tic_status tic_model_update(tic_model *model, const tic_adamw_options *options, 
     TIC_TRY(adamw(model, options, step, factor, 0, decayed, options->weight_decay, err));
     TIC_TRY(adamw(model, options, step, factor, decayed, size, 0, err));
     float *scale = &model->weights[model->layout.logit_scale];
-    model->packings.fresh = false;
+    model->packings.fresh = model->packings.whole;
     *scale = fminf(fmaxf(*scale, 0), (float)TIC_LOGIT_SCALE_MAX);
     return TIC_OK;
 }
