@@ -118,7 +118,7 @@ const tic_variant tic_registry[] = {
                  1 << TIC_BF16, "tiles of 16x16 by TDPBF16PS, six at a time"},
         .run = tic_gemm_tiles,
         GEMM_MICRO(tic_gemm_tiles_micro),
-        GEMM_KNOBS(1536, 192, 512),
+        GEMM_KNOBS(768, 192, 512),
     },
     {
         .info = {"avx512-14x32", TIC_OP_GEMM, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH,
@@ -203,7 +203,7 @@ const tic_variant tic_registry[] = {
                  "amx-48x32 with its tiles in plain C: the same bits, for tests"},
         .run = tic_gemm_tiles_emulated,
         GEMM_MICRO(tic_gemm_tiles_micro),
-        GEMM_KNOBS(1536, 192, 512),
+        GEMM_KNOBS(768, 192, 512),
     },
     {
         .info = {"ref", TIC_OP_GEMM, TIC_ISA_PORTABLE, BOTH, "the reference: sums in double"},

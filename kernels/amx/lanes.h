@@ -46,6 +46,11 @@ TIC_INLINE lanes_h lanes_to_bf16(lanes v) {
 TIC_INLINE void lanes_store_bf16(tic_bf16 *p, lanes v, lane_mask mask) {
     _mm256_mask_storeu_epi16(p, mask, (__m256i)lanes_to_bf16(v));
 }
+/* 32 columns: x before y. */
+TIC_INLINE void lanes_store_pair_bf16(tic_bf16 *p, lanes x, lanes y, lane_mask in_x,
+                                      lane_mask in_y) {
+    _mm512_mask_storeu_epi16(p, in_x | (uint32_t)in_y << 16, (__m512i)_mm512_cvtne2ps_pbh(y, x));
+}
 TIC_INLINE lanes lanes_fma(lanes a, lanes b, lanes c) {
     return _mm512_fmadd_ps(a, b, c);
 }
@@ -98,6 +103,11 @@ TIC_INLINE void lanes_store_bf16(tic_bf16 *p, lanes v, lane_mask mask) {
     lanes_h h = lanes_to_bf16(v);
     LANES_EACH if (mask >> i & 1) p[i] = h[i];
 }
+TIC_INLINE void lanes_store_pair_bf16(tic_bf16 *p, lanes x, lanes y, lane_mask in_x,
+                                      lane_mask in_y) {
+    lanes_store_bf16(p, x, in_x);
+    lanes_store_bf16(p + 16, y, in_y);
+}
 TIC_INLINE lanes lanes_fma(lanes a, lanes b, lanes c) {
     LANES_EACH a[i] = fmaf(a[i], b[i], c[i]);
     return a;
@@ -119,17 +129,5 @@ TIC_INLINE lanes lanes_copy_sign(lanes magnitude, lanes sign) {
 }
 
 #endif
-
-TIC_INLINE lanes lanes_load_as(const void *data, tic_dtype type, int64_t i, lane_mask mask) {
-    return type == TIC_F32 ? lanes_load((const float *)data + i, mask)
-                           : lanes_load_bf16((const tic_bf16 *)data + i, mask);
-}
-
-TIC_INLINE void lanes_store_as(void *data, tic_dtype type, int64_t i, lanes v, lane_mask mask) {
-    if (type == TIC_F32)
-        lanes_store((float *)data + i, v, mask);
-    else
-        lanes_store_bf16((tic_bf16 *)data + i, v, mask);
-}
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Out parameters arrive as void * and point to a pointer of the caller's type: stored through
  * memcpy, so that no object is accessed as another type. */
@@ -25,13 +26,23 @@ static bool byte_count(size_t count, size_t size, size_t *bytes) {
     return true;
 }
 
+/* Large blocks begin at a huge page and ask for them: gemm's operands spread over hundreds of small
+ * pages, more than the first TLB holds. Where the kernel has none to give, nothing changes. */
+static void *allocate(size_t bytes) {
+    const size_t huge = (size_t)2 << 20;
+    void *block = aligned_alloc(bytes < huge ? TIC_ALIGN : huge, bytes);
+    if (block != NULL && bytes >= huge)
+        madvise(block, bytes / huge * huge, MADV_HUGEPAGE);
+    return block;
+}
+
 tic_status tic_alloc(void *out, size_t count, size_t size, tic_error *err) {
     size_t bytes;
     put_pointer(out, NULL);
     if (!byte_count(count, size, &bytes))
         return tic_fail(err, TIC_ERESOURCE, "out of memory: %zu x %zu bytes cannot be addressed",
                         count, size);
-    void *block = aligned_alloc(TIC_ALIGN, bytes);
+    void *block = allocate(bytes);
     if (block == NULL)
         return tic_fail(err, TIC_ERESOURCE, "out of memory: %zu bytes were refused", bytes);
     memset(block, 0, bytes);

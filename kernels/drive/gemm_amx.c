@@ -5,10 +5,11 @@
  *     all threads pack A's slab (and B, when the span is new and no packing came along)
  *     threads take bands: strips of 48 rows x columns of a range of nc, the ranges one by one
  *
- * What bounds it, measured on Sapphire Rapids (docs/performance.md): a step of three by two tiles
+ * What bounds it, measured on Sapphire Rapids: a step of three by two tiles
  * is 96 cycles and brings 5 KiB from L2, as neither a strip of A nor a panel of B over a useful k
  * fits in L1 beside the other; L2 gives 40 to 47 bytes a cycle. Chunks of k short enough to keep A
- * in L1 (kc 256) cost as much again, since C then travels. So all of k stays in the tiles up to kc.
+ * in L1 (kc 256) cost nearly as much again, since C then travels. So all of k stays in the tiles up
+ * to kc.
  *
  * A block's sums are gathered over chunks of k in rising order. They depend on kc and on the shape,
  * never on the thread count, and rows are padded to 16, columns to 32, k to 32 with zeros: issued
@@ -21,6 +22,7 @@
 enum {
     SLAB = 4096,           /* rows of A packed at a time */
     SPAN = 4096,           /* longest span of k where C gathers the spans' sums */
+    TILES_A_TASK = 4,      /* of 16 rows or columns, packed by one thread */
     ITEMS_A_THREAD = 4,    /* wanted */
     SERIAL_MACS = 1 << 20, /* below: waking threads costs more than they bring */
 };
@@ -148,8 +150,8 @@ static tic_amx_piece piece_of(const pass *p, tic_mat mat, bool across, int64_t f
     };
 }
 
-/* Row tile x of the slab. */
-static void pack_a(const shape *s, const pass *p, int64_t x) {
+/* Row tile x of the slab: where its steps go. */
+static tic_amx_piece a_piece(const shape *s, const pass *p, int64_t x) {
     const tic_gemm_args *args = s->args;
     strips all = cut_strips(p->tiles);
     int64_t height = all.ones > 0 ? 1 : x < 3 * all.threes ? 3 : 2;
@@ -159,20 +161,53 @@ static void pack_a(const shape *s, const pass *p, int64_t x) {
     piece.to = s->a + (size_t)((x - in) * p->steps + in) * TIC_TILE_BYTES;
     piece.step_bytes = height * TIC_TILE_BYTES;
     piece.sums = args->colsum != NULL ? args->colsum + first : NULL;
-    s->tier->packing->a(&piece);
+    return piece;
 }
 
-/* Column tile x of B. */
-static void pack_b(const shape *s, const pass *p, int64_t x) {
+/* Column tile x of B; behind the last one there is none, but a panel has two. */
+static tic_amx_piece b_piece(const shape *s, const pass *p, int64_t x) {
     const tic_gemm_args *args = s->args;
     int64_t first = x * TIC_TILE_COLS;
-    tic_amx_piece piece =
-        piece_of(p, args->b, args->trans == TIC_NT, first < args->n ? first : 0, args->n);
-    if (first >= args->n)
-        piece.valid = 0;
+    bool exists = first < args->n;
+    tic_amx_piece piece = piece_of(p, args->b, args->trans == TIC_NT, exists ? first : 0, args->n);
+    piece.valid = exists ? piece.valid : 0;
     piece.to = s->b + (size_t)(x / 2 * p->steps * 2 + x % 2) * TIC_TILE_BYTES;
     piece.step_bytes = TIC_AMX_PANEL_STEP;
-    s->tier->packing->b(&piece);
+    return piece;
+}
+
+/* Step by step, tile beside tile: rows that run along the tiles are read in whole lines, and no
+ * more of them at a time than the first TLB knows pages. */
+static void pack_beside(void (*pack)(const tic_amx_piece *), tic_amx_piece *pieces, int count) {
+    for (int64_t p = 0; p < pieces[0].k; p += TIC_TILE_K) {
+        for (int x = 0; x < count; x++) {
+            tic_amx_piece *piece = &pieces[x];
+            tic_amx_piece step = *piece;
+            step.k = least(TIC_TILE_K, piece->k - p);
+            pack(&step);
+            piece->from = (const unsigned char *)piece->from +
+                          (size_t)(TIC_TILE_K * piece->ld) * tic_dtype_size(piece->type);
+            piece->to = (unsigned char *)piece->to + piece->step_bytes;
+        }
+    }
+}
+
+/* Group x of TILES_A_TASK tiles of A or B. */
+static void pack_group(const shape *s, const pass *p, bool of_a, int64_t x) {
+    tic_amx_piece pieces[TILES_A_TASK];
+    int64_t tiles = of_a ? p->tiles : 2 * s->panels;
+    int count = (int)least(TILES_A_TASK, tiles - x * TILES_A_TASK);
+    void (*pack)(const tic_amx_piece *) = of_a ? s->tier->packing->a : s->tier->packing->b;
+    for (int i = 0; i < count; i++) {
+        int64_t tile = x * TILES_A_TASK + i;
+        pieces[i] = of_a ? a_piece(s, p, tile) : b_piece(s, p, tile);
+    }
+    if (!pieces[0].across) {
+        pack_beside(pack, pieces, count);
+        return;
+    }
+    for (int i = 0; i < count; i++)
+        pack(&pieces[i]);
 }
 
 /* ---- one band -------------------------------------------------------------------------------- */
@@ -232,14 +267,10 @@ static void share_out(const shape *s, int threads, pass *p) {
 }
 
 static void do_pass(tic_ctx *ctx, const shape *s, const pass *p) {
-    int64_t b_tiles = p->pack_b ? 2 * s->panels : 0;
-#pragma omp for schedule(dynamic, 2)
-    for (int64_t x = 0; x < b_tiles + p->tiles; x++) {
-        if (x < b_tiles)
-            pack_b(s, p, x);
-        else
-            pack_a(s, p, x - b_tiles);
-    }
+    int64_t b_groups = p->pack_b ? ceil_div(2 * s->panels, TILES_A_TASK) : 0;
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t x = 0; x < b_groups + ceil_div(p->tiles, TILES_A_TASK); x++)
+        pack_group(s, p, x >= b_groups, x < b_groups ? x : x - b_groups);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t x = 0; x < p->bands * p->ranges; x++)
         do_band(ctx, s, p, x);
