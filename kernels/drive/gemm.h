@@ -26,7 +26,9 @@ typedef struct tic_gemm_panel {
     bool across;
     int64_t ld, k;
     int width, valid;
-    int stride;  /* the whole panel's width: a step is 4 * stride bytes */
+    int stride; /* the whole panel's width: a step is 4 * stride bytes */
+    int ahead;  /* so many p ahead, `ahead_bytes` of the source are asked for (never `across`) */
+    int64_t ahead_bytes;
     bool round;  /* TIC_PANEL_F32: f32 elements to the nearest bf16 */
     void *to;    /* of column 0 of these at p = 0 */
     float *sums; /* [valid] or NULL (never with `across`): sums[i] += the sum over p, unrounded */

@@ -33,9 +33,10 @@ enum {
     ITEMS_A_THREAD = 4,     /* wanted, so that a late thread delays the end by little */
     SERIAL_MACS = 1 << 20,  /* below: waking threads costs more than they bring */
     PAGE = 4096,
-    LINE = 64,              /* bytes: addresses a page apart share a set of L1 */
-    ROWS_A_SET = 4,         /* most rows of a tile that may */
-    PACKED_AT_A_TIME = 128, /* values of p of Aᵀ, of all tiles of a band: its rows are far apart */
+    LINE = 64,             /* bytes: addresses a page apart share a set of L1 */
+    ROWS_A_SET = 4,        /* most rows of a tile that may */
+    PACKED_AT_A_TIME = 32, /* values of p of Aᵀ, of all tiles of a band: its rows are far apart */
+    AHEAD = 16,            /* values of p of B that are asked for before they are packed */
 };
 
 typedef struct shape { /* everything about the call that the threads share */
@@ -191,6 +192,8 @@ static tic_gemm_panel panel_of(const shape *s, tic_mat mat, bool across, int64_t
         .width = stride,
         .valid = (int)columns,
         .stride = stride,
+        .ahead = AHEAD,
+        .ahead_bytes = across ? 0 : columns * (int64_t)tic_dtype_size(mat.type),
         .round = s->args->precision == TIC_BF16 && mat.type == TIC_F32,
         .to = to,
     };
@@ -220,11 +223,15 @@ static void pack_tiles(const shape *s, const item *it, int64_t block, int64_t p,
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
     const size_t step = steps_bytes(micro, p % s->block, micro->tile_m);
+    const int64_t band = (row_of(s, it->tile + it->tiles) - row_of(s, it->tile)) *
+                         (int64_t)tic_dtype_size(args->a.type); /* bytes of each source row */
     for (int64_t i = 0; i < it->tiles; i++) {
         int64_t first = row_of(s, it->tile + i), end = row_of(s, it->tile + i + 1);
         unsigned char *to = it->a + (size_t)(block * it->tiles + i) * s->a_tile + step;
         tic_gemm_panel panel = panel_of(s, args->a, args->trans != TIC_TN, first, end - first, p, k,
                                         micro->tile_m, to);
+        panel.ahead = PACKED_AT_A_TIME;
+        panel.ahead_bytes = i > 0 ? 0 : band;
         panel.sums = sums ? args->colsum + first : NULL;
         micro->format.vec->pack(&panel);
     }
@@ -384,6 +391,20 @@ static uint64_t direct_tile(const shape *s, const pass *x, int64_t i, const tic_
     return issued;
 }
 
+/* Sums that begin as C wait for it: it is asked for a tile before. */
+static void prefetch_c(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile) {
+    const tic_gemm_args *args = s->args;
+    const bool end = i + 1 == x->it->tiles;
+    tic_gemm_tile next = {.i0 = end ? row_of(s, x->it->tile) : tile->i0 + tile->rows,
+                          .j0 = end ? tile->j0 + s->micro->tile_n : tile->j0};
+    next.rows = (int)least(s->micro->tile_m, args->m - next.i0);
+    next.cols = (int)least(s->micro->tile_n, args->n - next.j0);
+    if (!args->accumulate && x->piece->block + x->j == 0)
+        next = *tile; /* written only: after the product */
+    if (next.cols > 0)
+        prefetch_rows(args->c.data, args->c.type, args->c.ld, &next);
+}
+
 /* Adds the pass's block to tile i; finishes the tile after the last block. `slot` is where its sums
  * are gathered when not in C. */
 static uint64_t do_tile(const shape *s, const pass *x, int64_t i, float *slot) {
@@ -396,10 +417,12 @@ static uint64_t do_tile(const shape *s, const pass *x, int64_t i, float *slot) {
                                 .rows = (int)(row_of(s, x->it->tile + i + 1) - row),
                                 .cols = x->cols};
     const bool last = x->j == x->piece->blocks - 1;
-    if (last || s->direct)
-        prefetch_epilogue(args, &tile);
-    if (s->direct)
+    if (s->direct) {
+        prefetch_c(s, x, i, &tile);
         return direct_tile(s, x, i, &tile, slot);
+    }
+    if (last)
+        prefetch_epilogue(args, &tile);
     uint64_t issued = run_tile(s, x, i, &tile, x->j > 0, slot, tile.ld);
     if (last)
         s->micro->format.vec->finish(args, args->accumulate, &tile);

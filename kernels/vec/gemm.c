@@ -112,28 +112,38 @@ ALWAYS_INLINE void pack_across(const tic_gemm_panel *panel, tic_panel kind, tic_
     }
 }
 
+/* Rows of the source are far apart, too far for the hardware to foresee the next ones. */
+ALWAYS_INLINE void prefetch_row(const tic_gemm_panel *panel, tic_dtype type, int64_t p) {
+    const char *row = (const char *)panel->from + (size_t)(p * panel->ld) * tic_dtype_size(type);
+    for (int64_t x = 0; x < panel->ahead_bytes; x += 64)
+        __builtin_prefetch(row + x);
+}
+
 /* The panel's columns lie next to each other in the source: whole vectors are copied for each step.
  * The sums of a column are added up over p in rising order. */
 ALWAYS_INLINE void pack_along(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
                               bool round) {
     const int64_t per = kind == TIC_PANEL_F32 ? 1 : 2, steps = (panel->k + per - 1) / per;
     const bool second = kind == TIC_PANEL_PAIRS, cut = second && type == TIC_F32;
+    const int64_t ld = panel->ld, stride = panel->stride;
     for (int i = 0; i < panel->width; i += VF_LANES) {
         const int64_t wide = clip(panel->width - i, VF_LANES);
         const int64_t valid = clip(panel->valid - i, VF_LANES);
         vf sum = vf_set(0);
         for (int64_t s = 0; s < steps; s++) {
-            const int64_t at = s * per * panel->ld + i;
+            const int64_t at = s * per * ld + i;
+            for (int64_t y = 0; i == 0 && y < per; y++)
+                prefetch_row(panel, type, s * per + y + panel->ahead);
             vf x = load_values(panel, type, false, at, valid), y = vf_set(0);
             sum += x;
             if (second && s * 2 + 1 < panel->k) {
-                y = load_values(panel, type, false, at + panel->ld, valid);
+                y = load_values(panel, type, false, at + ld, valid);
                 sum += y;
             }
             vf step = round || cut ? vf_round_bf16(x) : x;
             if (second)
                 step = (vf)pair_up((vu)step, (vu)(cut ? vf_round_bf16(y) : y));
-            vf_store_as(panel->to, TIC_F32, s * panel->stride + i, step, wide);
+            vf_store_as(panel->to, TIC_F32, s * stride + i, step, wide);
         }
         if (panel->sums != NULL && valid > 0)
             vf_store_part(panel->sums + i, vf_load_part(panel->sums + i, valid) + sum, valid);
