@@ -200,49 +200,82 @@ static void copy(const tic_gemm_rows *rows) {
         copy_as(rows, TIC_F32, TIC_F32, false);
 }
 
-/* ---- epilogue (kernels.h: tic_gemm_args, in that order) ---------------------------------------
- */
+/* ---- epilogue (kernels.h: tic_gemm_args, in that order)
+ * ------------------------------------------ What a call decides for all of a tile is constant in
+ * finish_as, and stands in locals: stores could change what `args` points to. */
 
-/* n elements of C from (i, j) on. */
-ALWAYS_INLINE void finish_vector(const tic_gemm_args *args, bool accumulate, tic_act act, vf s,
-                                 int64_t i, int64_t j, int64_t n) {
-    if (args->bias != NULL)
-        s += vf_load_as(args->bias, TIC_F32, j, n);
-    if (act != TIC_ACT_NONE && args->grad_pre.data != NULL) {
-        vf pre = vf_load_as(args->grad_pre.data, args->grad_pre.type, i * args->grad_pre.ld + j, n);
-        s *= vf_act_slope(pre, act);
-    } else if (act != TIC_ACT_NONE) {
-        if (args->pre.data != NULL)
-            vf_store_as(args->pre.data, args->pre.type, i * args->pre.ld + j, s, n);
-        s = vf_act(s, act);
-    }
-    if (args->residual != NULL)
-        s += vf_load_as(args->residual, TIC_F32, i * args->ld_residual + j, n);
-    int64_t at = i * args->c.ld + j;
-    if (accumulate)
-        s = vf_load_as(args->c.data, TIC_F32, at, n) + s;
-    vf_store_as(args->c.data, args->c.type, at, s, n);
+typedef struct cursor { /* row i0 of the tile, column j0, of a matrix of either type; NULL: none */
+    char *at;
+    int64_t step; /* bytes from row to row */
+} cursor;
+
+ALWAYS_INLINE cursor cursor_at(const void *data, tic_dtype type, int64_t ld,
+                               const tic_gemm_tile *tile) {
+    const int64_t size = (int64_t)tic_dtype_size(type);
+    if (data == NULL)
+        return (cursor){NULL, 0};
+    return (cursor){(char *)(uintptr_t)data + (tile->i0 * ld + tile->j0) * size, ld * size};
 }
 
 ALWAYS_INLINE void finish_as(const tic_gemm_args *args, bool accumulate, const tic_gemm_tile *tile,
-                             tic_act act) {
-    for (int y = 0; y < tile->rows; y++) {
-        const float *sums = tile->sums + y * tile->ld;
-        for (int x = 0; x < tile->cols; x += VF_LANES) {
-            int n = tile->cols - x < VF_LANES ? tile->cols - x : VF_LANES;
-            finish_vector(args, accumulate, act, vf_load_as(sums, TIC_F32, x, n), tile->i0 + y,
-                          tile->j0 + x, n);
+                             tic_act act, bool backward, tic_dtype type, tic_dtype kept_type) {
+    const tic_mat *kept = backward ? &args->grad_pre : &args->pre;
+    const float *bias = args->bias == NULL ? NULL : args->bias + tile->j0, *sums = tile->sums;
+    cursor c = cursor_at(args->c.data, type, args->c.ld, tile);
+    cursor pre = cursor_at(act == TIC_ACT_NONE ? NULL : kept->data, kept_type, kept->ld, tile);
+    cursor residual = cursor_at(args->residual, TIC_F32, args->ld_residual, tile);
+    const int rows = tile->rows, cols = tile->cols;
+    for (int y = 0; y < rows; y++) {
+        for (int x = 0; x < cols; x += VF_LANES) {
+            const int n = cols - x < VF_LANES ? cols - x : VF_LANES;
+            vf s = vf_load_as(sums, TIC_F32, x, n);
+            if (bias != NULL)
+                s += vf_load_as(bias, TIC_F32, x, n);
+            if (act != TIC_ACT_NONE && backward) {
+                s *= vf_act_slope(vf_load_as(pre.at, kept_type, x, n), act);
+            } else if (act != TIC_ACT_NONE) {
+                if (pre.at != NULL)
+                    vf_store_as(pre.at, kept_type, x, s, n);
+                s = vf_act(s, act);
+            }
+            if (residual.at != NULL)
+                s += vf_load_as(residual.at, TIC_F32, x, n);
+            if (type == TIC_F32 && accumulate)
+                s = vf_load_as(c.at, TIC_F32, x, n) + s;
+            vf_store_as(c.at, type, x, s, n);
         }
+        sums += tile->ld;
+        c.at += c.step;
+        pre.at = pre.at == NULL ? NULL : pre.at + pre.step;
+        residual.at = residual.at == NULL ? NULL : residual.at + residual.step;
     }
 }
 
-static void finish(const tic_gemm_args *args, bool accumulate, const tic_gemm_tile *tile) {
-    if (args->act == TIC_ACT_GELU)
-        finish_as(args, accumulate, tile, TIC_ACT_GELU);
-    else if (args->act == TIC_ACT_QUICK_GELU)
-        finish_as(args, accumulate, tile, TIC_ACT_QUICK_GELU);
+ALWAYS_INLINE void finish_type(const tic_gemm_args *args, bool accumulate,
+                               const tic_gemm_tile *tile, tic_act act, bool backward) {
+    const tic_dtype kept = backward ? args->grad_pre.type : args->pre.type;
+    if (args->c.type == TIC_F32 && kept == TIC_F32)
+        finish_as(args, accumulate, tile, act, backward, TIC_F32, TIC_F32);
+    else if (args->c.type == TIC_F32)
+        finish_as(args, accumulate, tile, act, backward, TIC_F32, TIC_BF16);
+    else if (kept == TIC_F32)
+        finish_as(args, accumulate, tile, act, backward, TIC_BF16, TIC_F32);
     else
-        finish_as(args, accumulate, tile, TIC_ACT_NONE);
+        finish_as(args, accumulate, tile, act, backward, TIC_BF16, TIC_BF16);
+}
+
+static void finish(const tic_gemm_args *args, bool accumulate, const tic_gemm_tile *tile) {
+    const bool backward = args->grad_pre.data != NULL;
+    if (args->act == TIC_ACT_NONE)
+        finish_type(args, accumulate, tile, TIC_ACT_NONE, false);
+    else if (args->act == TIC_ACT_GELU && !backward)
+        finish_type(args, accumulate, tile, TIC_ACT_GELU, false);
+    else if (args->act == TIC_ACT_GELU)
+        finish_type(args, accumulate, tile, TIC_ACT_GELU, true);
+    else if (!backward)
+        finish_type(args, accumulate, tile, TIC_ACT_QUICK_GELU, false);
+    else
+        finish_type(args, accumulate, tile, TIC_ACT_QUICK_GELU, true);
 }
 
 const tic_gemm_vec TIC_TIERED(tic_gemm_vec) = {pack, copy, finish};
