@@ -12,6 +12,12 @@ enum { BOTH = 1 << TIC_F32 | 1 << TIC_BF16 };
 #define GEMM_KNOBS(kc, mc, nc)                                                                     \
     .knobs = {{"kc", kc, 16, 4096}, {"mc", mc, 12, 4096}, {"nc", nc, 64, 65536}}
 
+/* `strip`: 16 rows so many times meet a panel of B. */
+#define AMX_KNOBS(kc, mc, nc, strip)                                                               \
+    .knobs = {{"kc", kc, 16, 4096},                                                                \
+              {"mc", mc, 12, 4096},                                                                \
+              {"nc", nc, 64, 65536},                                                               \
+              {"strip", strip, 2, TIC_AMX_STRIP}}
 #define GEMM_MICRO(table) .micro = &table, .packs = &table.format
 
 /* The four rows of an operation whose driver calls one table of micro-loops a tier, and the two of
@@ -113,12 +119,12 @@ static const tic_attention_bf16 attention_emulated = {
 
 const tic_variant tic_registry[] = {
     {
-        .info = {"amx-48x32", TIC_OP_GEMM,
+        .info = {"amx-32x32", TIC_OP_GEMM,
                  TIC_ISA_AVX2 | TIC_ISA_AVX512 | TIC_ISA_AVX512_BF16 | TIC_ISA_AMX_BF16,
-                 1 << TIC_BF16, "tiles of 16x16 by TDPBF16PS, six at a time"},
+                 1 << TIC_BF16, "tiles of 16x16 by TDPBF16PS, four or six at a time"},
         .run = tic_gemm_tiles,
         GEMM_MICRO(tic_gemm_tiles_micro),
-        GEMM_KNOBS(768, 192, 512),
+        AMX_KNOBS(768, 192, 512, 2),
     },
     {
         .info = {"avx512-14x32", TIC_OP_GEMM, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH,
@@ -199,11 +205,11 @@ const tic_variant tic_registry[] = {
         GEMM_KNOBS(384, 144, 4096),
     },
     {
-        .info = {"amx-emulated-48x32", TIC_OP_GEMM, TIC_ISA_PORTABLE, 1 << TIC_BF16,
-                 "amx-48x32 with its tiles in plain C: the same bits, for tests"},
+        .info = {"amx-emulated-32x32", TIC_OP_GEMM, TIC_ISA_PORTABLE, 1 << TIC_BF16,
+                 "amx-32x32 with its tiles in plain C: the same bits, for tests"},
         .run = tic_gemm_tiles_emulated,
         GEMM_MICRO(tic_gemm_tiles_micro),
-        GEMM_KNOBS(768, 192, 512),
+        AMX_KNOBS(768, 192, 512, 2),
     },
     {
         .info = {"ref", TIC_OP_GEMM, TIC_ISA_PORTABLE, BOTH, "the reference: sums in double"},

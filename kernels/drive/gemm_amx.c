@@ -3,13 +3,13 @@
  *
  *   for each span of k, for each slab of rows:
  *     all threads pack A's slab (and B, when the span is new and no packing came along)
- *     threads take bands: strips of 48 rows x columns of a range of nc, the ranges one by one
+ *     threads take bands: strips of 32 or 48 rows x columns of a range of nc, the ranges one by one
  *
- * What bounds it, measured on Sapphire Rapids: a step of three by two tiles
- * is 96 cycles and brings 5 KiB from L2, as neither a strip of A nor a panel of B over a useful k
- * fits in L1 beside the other; L2 gives 40 to 47 bytes a cycle. Chunks of k short enough to keep A
- * in L1 (kc 256) cost nearly as much again, since C then travels. So all of k stays in the tiles up
- * to kc.
+ * What bounds it, measured on Sapphire Rapids: L2 gives 40 to 47 bytes a cycle, and a step of three
+ * by two tiles is 96 cycles and brings 5 KiB, one of two by two 64 and 4 KiB, as neither a strip of
+ * A nor a panel of B over a useful k fits in L1 beside the other. Chunks of k short enough to keep
+ * A in L1 (kc 256) cost nearly as much again, since C then travels. So all of k stays in the tiles
+ * up to kc. Two by two is ahead where k is short: less is left to finish behind the products.
  *
  * A block's sums are gathered over chunks of k in rising order. They depend on kc and on the shape,
  * never on the thread count, and rows are padded to 16, columns to 32, k to 32 with zeros: issued
@@ -36,7 +36,7 @@ typedef struct shape {
     int64_t steps;            /* of the whole of k */
     int64_t slab, tiles;      /* rows packed at a time; their tiles */
     int64_t panels, range;    /* of B; at a time */
-    int64_t band;             /* most strips of a band */
+    int64_t height, band;     /* tiles of a strip; most strips of a band */
     size_t a_bytes, b_bytes, partial_bytes, own_bytes;
     unsigned char *a, *b, *own;
 } shape;
@@ -76,7 +76,8 @@ static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_ge
     s.tiles = ceil_div(s.slab, TIC_TILE_ROWS);
     s.panels = ceil_div(args->n, TIC_AMX_PANEL);
     s.range = equal_parts(s.panels, most(1, knobs[2] / TIC_AMX_PANEL));
-    s.band = most(1, knobs[1] / (TIC_AMX_STRIP * TIC_TILE_ROWS));
+    s.height = knobs[3];
+    s.band = most(1, knobs[1] / (s.height * TIC_TILE_ROWS));
     s.a_bytes = (size_t)(s.tiles * s.span) * TIC_TILE_BYTES;
     if (s.packed == NULL)
         s.b_bytes = (size_t)(s.panels * s.span) * TIC_AMX_PANEL_STEP;
@@ -92,16 +93,19 @@ static size_t scratch_bytes(const tic_ctx *ctx, const shape *s) {
 
 /* ---- strips ---------------------------------------------------------------------------------- */
 
-/* Row tiles as strips of three, ended by twos where the number does not divide: 4 is 2 + 2, since a
- * strip of one tile loads B for half the products. */
+/* Row tiles as strips of `height`: of three, ended by twos where the number does not divide (4 is
+ * 2 + 2, since a strip of one tile loads B for half the products); or of two, of an odd number the
+ * first of three. Threes come first. */
 typedef struct strips {
     int64_t threes, twos, ones;
 } strips;
 
-static strips cut_strips(int64_t tiles) {
+static strips cut_strips(int64_t tiles, int64_t height) {
     if (tiles == 1)
         return (strips){.ones = 1};
     int64_t twos = tiles % 3 == 0 ? 0 : tiles % 3 == 2 ? 1 : 2;
+    if (height == 2)
+        twos = (tiles - 3 * (tiles % 2)) / 2;
     return (strips){.threes = (tiles - 2 * twos) / 3, .twos = twos};
 }
 
@@ -112,8 +116,7 @@ typedef struct run { /* of strips of one height */
 } run;
 
 /* The runs of strips first .. last - 1; their number, at most 2. */
-static int runs_of(int64_t tiles, int64_t first, int64_t last, run out[2]) {
-    strips all = cut_strips(tiles);
+static int runs_of(strips all, int64_t first, int64_t last, run out[2]) {
     int count = 0;
     if (all.ones > 0) {
         out[count++] = (run){1, 0, 1};
@@ -153,7 +156,7 @@ static tic_amx_piece piece_of(const pass *p, tic_mat mat, bool across, int64_t f
 /* Row tile x of the slab: where its steps go. */
 static tic_amx_piece a_piece(const shape *s, const pass *p, int64_t x) {
     const tic_gemm_args *args = s->args;
-    strips all = cut_strips(p->tiles);
+    strips all = cut_strips(p->tiles, s->height);
     int64_t height = all.ones > 0 ? 1 : x < 3 * all.threes ? 3 : 2;
     int64_t in = all.ones > 0 ? 0 : height == 3 ? x % 3 : (x - 3 * all.threes) % 2;
     int64_t first = p->row + x * TIC_TILE_ROWS;
@@ -216,13 +219,13 @@ static void do_band(tic_ctx *ctx, const shape *s, const pass *p, int64_t item) {
     const int thread = omp_get_thread_num();
     unsigned char *own = s->own + (size_t)thread * s->own_bytes;
     int64_t range = item / p->bands, band = item % p->bands;
-    strips all = cut_strips(p->tiles);
+    strips all = cut_strips(p->tiles, s->height);
     int64_t strips_all = all.threes + all.twos + all.ones;
     int64_t panel = s->panels * range / p->ranges;
     int64_t panels = s->panels * (range + 1) / p->ranges - panel;
     run runs[2];
     int count =
-        runs_of(p->tiles, strips_all * band / p->bands, strips_all * (band + 1) / p->bands, runs);
+        runs_of(all, strips_all * band / p->bands, strips_all * (band + 1) / p->bands, runs);
     for (int x = 0; x < count; x++) {
         const run *r = &runs[x];
         tic_amx_band call = {
@@ -256,7 +259,7 @@ static void do_band(tic_ctx *ctx, const shape *s, const pass *p, int64_t item) {
 /* Bands of whole strips and ranges of columns: bands a multiple of the threads where rows suffice,
  * as they are of one size; more ranges where they do not. */
 static void share_out(const shape *s, int threads, pass *p) {
-    strips all = cut_strips(p->tiles);
+    strips all = cut_strips(p->tiles, s->height);
     int64_t strips_all = all.threes + all.twos + all.ones;
     int64_t wanted = threads == 1 ? 1 : (int64_t)threads * ITEMS_A_THREAD;
     p->ranges = ceil_div(s->panels, s->range);
