@@ -79,7 +79,10 @@ bench-peers: deps
 	  --python $(PYTORCH) --json > $(BENCH)/operations.json
 	python3 benchmarks/compare_step.py --bench $(BUILD)/benchmarks/bench_step $(WITH_PLAN) \
 	  --python $(PYTORCH) --scaling --json > $(BENCH)/steps.json
-	python3 benchmarks/performance_page.py record --operations $(BENCH)/operations.json --steps $(BENCH)/steps.json
+	for p in f32 bf16; do $(BUILD)/benchmarks/bench_step $(WITH_PLAN) --profile ViT-B-32/32/$$p/web \
+	  > $(BENCH)/profile-$$p.txt || exit 1; done
+	python3 benchmarks/performance_page.py record --operations $(BENCH)/operations.json \
+	  --steps $(BENCH)/steps.json --profiles $(BENCH)/profile-*.txt
 	python3 benchmarks/performance_page.py page
 	python3 benchmarks/performance_page.py summary
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 namespace {
-constexpr double kPeakSeconds = 0.0005, kWarmSeconds = 0.2, kTriadSeconds = 0.002;
+constexpr double kPeakSeconds = 0.0005, kWarmSeconds = 0.1, kTriadSeconds = 0.002;
 constexpr size_t kMostTriad = 1ull << 30, kLeastTriad = 3 * 4096;
 } // namespace
 

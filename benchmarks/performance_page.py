@@ -2,9 +2,11 @@
 """The measured part of docs/performance.md, and what it is made from.
 
     performance_page.py record --kernels K.json... [--steps S.json] [--operations O.json]
+                               [--profiles P.txt...]
         keeps a machine's results in benchmarks/results/KIND.json: K.json is what
         `bench_kernels --benchmark_format=json` printed, S.json compare_step.py's and O.json
-        compare_ops.py's --json. What is not given is kept from before.
+        compare_ops.py's --json, P.txt what `bench_step --profile` printed. What is not given is
+        kept from before.
     performance_page.py summary [KIND]   this machine's column, gemm by class, worst shapes: as text
     performance_page.py page [--check]   writes (or compares) the page and its figures
 """
@@ -14,6 +16,7 @@ import io
 import json
 import pathlib
 import sys
+import textwrap
 
 import figure
 import results as r
@@ -152,6 +155,8 @@ def section(kind, results):
         )
     sections = [operation_rows, step_rows, class_rows, worst_rows, other_rows]
     parts += filter(None, (table(rows(results)) for rows in sections))
+    for profile in results.get("profiles", []):
+        parts.append("Where a step's time goes:\n\n" + textwrap.indent(profile, "    ") + "\n")
     not_timed = list(failures(results))
     if not_timed:
         parts.append("Not timed:\n\n" + "\n".join(f"* {line}" for line in not_timed) + "\n")
@@ -194,14 +199,15 @@ def write_record(args):
     operations = [row for report in documents(args.operations) for row in report["operations"]]
     if not kernels and not steps and not operations:
         sys.exit("performance_page: nothing to record")
-    fresh = r.record(kernels, steps, operations)
+    profiles = [pathlib.Path(path).read_text() for path in args.profiles]
+    fresh = r.record(kernels, steps, operations, profiles)
     old = load(fresh["kind"])
     if old and old["machine"] != fresh["machine"]:
         print(f"performance_page: {machine_text(old)} is forgotten", file=sys.stderr)
         old = None
-    for part in ("kernels", "steps", "operations"):
+    for part in ("kernels", "steps", "operations", "profiles"):
         if old and not fresh[part]:
-            fresh[part] = old[part]
+            fresh[part] = old.get(part, fresh[part])
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{fresh['kind']}.json"
     path.write_text(r.to_text(fresh))
@@ -225,8 +231,8 @@ def main():
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     record = verbs.add_parser("record")
-    for name in ("kernels", "steps", "operations"):
-        record.add_argument(f"--{name}", nargs="+", default=[], metavar="JSON")
+    for name in ("kernels", "steps", "operations", "profiles"):
+        record.add_argument(f"--{name}", nargs="+", default=[], metavar="FILE")
     verbs.add_parser("summary").add_argument("kind", nargs="?", choices=list(COLUMNS))
     verbs.add_parser("page").add_argument("--check", action="store_true")
     args = parser.parse_args()

@@ -49,8 +49,9 @@ def read_kernels(reports):
     return cases
 
 
-def record(kernels, steps, operations):
-    """A machine's results, from the documents that the programs printed."""
+def record(kernels, steps, operations, profiles=()):
+    """A machine's results, from the documents that the programs printed. Profiles are texts of
+    bench_step --profile, which do not name the machine."""
     contexts = [report["context"] for report in kernels]
     contexts += [row["context"] for row in steps + operations]
     machines = {(c["cpu"], c["isa"], c["threads"]) for c in contexts}
@@ -65,6 +66,7 @@ def record(kernels, steps, operations):
         "kernels": read_kernels(kernels),
         "steps": without[: len(steps)],
         "operations": without[len(steps) :],
+        "profiles": [text.rstrip() for text in profiles],
     }
 
 

@@ -87,11 +87,14 @@ class Page(unittest.TestCase):
 
     def test_page_is_written_between_its_markers(self):
         old = f"before {performance_page.BEGIN} old {performance_page.END} after"
-        page = performance_page.page_text(old, {"avx2": None, "avx512_bf16": None, "amx_bf16": record()})
+        found = record()
+        found["profiles"] = ["gemm  1 ms"]
+        page = performance_page.page_text(old, {"avx2": None, "avx512_bf16": None, "amx_bf16": found})
         self.assertTrue(page.startswith("before ") and page.endswith(" after"))
         self.assertNotIn(" old ", page)
         self.assertIn("peer:onednn: died: Illegal instruction", page)
         self.assertIn("| ViT-B-32/32/f32/web |", page)
+        self.assertIn("\n    gemm  1 ms\n", page)
         with self.assertRaises(SystemExit):
             performance_page.page_text("no markers", {})
 
