@@ -33,7 +33,8 @@ def mean(values):
 
 
 def read_kernels(reports):
-    """{OP/SHAPE/PRECISION: {"about": ..., VARIANT: counters}}; a row's error is its "error"."""
+    """{OP/SHAPE/PRECISION: {"about": ..., VARIANT: counters}}; a row's error is its "error". Of a row
+    in several reports the last counts, with what only an earlier one measured."""
     cases = {}
     for report in reports:
         for row in report["benchmarks"]:
@@ -45,7 +46,9 @@ def read_kernels(reports):
             if variant in ("auto", "packed") and about:
                 kept["ran"] = ran
                 cases.setdefault(case, {})["about"] = about
-            cases.setdefault(case, {})[variant] = kept
+            before = cases.setdefault(case, {}).get(variant, {})
+            failed = "error" in before or "error" in kept
+            cases[case][variant] = kept if failed else before | kept
     return cases
 
 
