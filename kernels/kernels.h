@@ -292,7 +292,10 @@ void tic_problem_key(const tic_problem *problem, tic_dtype precision, char key[T
  * lse[row * heads + h] = log sum exp of the scaled scores: forward writes it when not NULL, and
  * backward reads it. Backward (answers O = P V, P = softmax(S), S = scale Q Kᵀ):
  *   dV = Pᵀ dO;  dP = dO Vᵀ;  dS = P ∘ (dP - rowsum(dO ∘ O));  dQ = scale dS K;  dK = scale dSᵀ Q
- * It writes dq, dk, dv (never accumulates), recomputing P from lse. */
+ * It writes dq, dk, dv (never accumulates), recomputing P from lse; variants may take
+ * rowsum(P ∘ dP), which is the same, and leave o unread. On bf16 a variant may round P and dS to
+ * bf16, as products of bf16 take them. A key that is not finite spoils the queries that see it, and
+ * may spoil their neighbours too, since a tile multiplies it by a weight of zero. */
 typedef struct tic_attention_args {
     int64_t sequences;
     const int32_t *q_offsets, *kv_offsets; /* [sequences + 1], rising from 0 */

@@ -115,13 +115,10 @@ typedef struct tic_attention_micro {
                    tic_dtype type, int64_t ld);
     /* s = exp(scale s - max), zero where a key is not seen; lse and the reciprocal sum a query. */
     void (*softmax)(const tic_attention_scores *scores, float *s, float *lse, float *reciprocal);
-    /* delta[r] = sum of a[r] ∘ b[r] over d columns. */
-    void (*dots)(int64_t rows, int64_t d, const void *a, int64_t ld_a, const void *b, int64_t ld_b,
-                 tic_dtype type, float *delta);
-    /* s = P = exp(scale s - lse), dp = dS = P (dp - delta) scale, zero where a key is not seen. lse
-     * and delta are spoilt. */
-    void (*softmax_backward)(const tic_attention_scores *scores, float *s, float *dp, float *lse,
-                             float *delta);
+    /* s = P = exp(scale s - lse), dp = dS = P (dp - delta) scale with delta = rowsum(P ∘ dP), zero
+     * where a key is not seen. */
+    void (*softmax_backward)(const tic_attention_scores *scores, float *s, float *dp,
+                             const float *lse);
 } tic_attention_micro;
 TIC_DECLARE_TIERS(tic_attention_micro, tic_attention_micro);
 
@@ -140,10 +137,10 @@ typedef struct tic_attention_bf16_micro {
     /* tiles = exp(scale s - max), zero where a key is not seen and up to whole tiles. */
     void (*softmax)(const tic_attention_scores *scores, const float *s, float *lse,
                     float *reciprocal, void *tiles, int64_t stride);
-    /* p = P and ds = dS as rows of keys, zero up to 32 keys and queries; tiles = dS. lse and delta
-     * are spoilt. */
-    void (*softmax_backward)(const tic_attention_scores *scores, const float *s, const float *dp,
-                             float *lse, float *delta, tic_bf16 *p, tic_bf16 *ds, void *tiles,
+    /* p = P and ds = dS as rows of keys, zero up to 32 keys and queries; tiles = dS; s is spoilt.
+     */
+    void (*softmax_backward)(const tic_attention_scores *scores, float *s, const float *dp,
+                             const float *lse, tic_bf16 *p, tic_bf16 *ds, void *tiles,
                              int64_t stride);
 } tic_attention_bf16_micro;
 /* Tiles that VDPBF16PS sums, by [vectors - 1][rows - 1], rows[v - 1] the most for v vectors:
@@ -158,7 +155,6 @@ extern const tic_attention_pairs tic_attention_pairs_avx512_bf16;
 /* What a variant on bf16 is made of: either tiles or pairs. */
 typedef struct tic_attention_bf16 {
     const tic_attention_bf16_micro *loops;
-    const tic_attention_micro *dots; /* only that one is used */
     const tic_amx_packing *packing;
     const tic_amx_products *tiles;
     const tic_attention_pairs *pairs;

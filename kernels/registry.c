@@ -86,14 +86,13 @@ static const tic_scores_micro scores_portable = {&tic_scores_products_portable,
         REFERENCE_ROW(op, BOTH, driver##_ref)
 
 static const tic_attention_bf16 attention_amx = {&tic_attention_bf16_micro_avx512_bf16,
-                                                 &tic_attention_micro_avx512, &tic_amx_packing_amx,
-                                                 &tic_amx_products_amx, NULL};
+                                                 &tic_amx_packing_amx, &tic_amx_products_amx, NULL};
 static const tic_attention_bf16 attention_bf16 = {&tic_attention_bf16_micro_avx512_bf16,
-                                                  &tic_attention_micro_avx512, &tic_amx_packing_amx,
-                                                  NULL, &tic_attention_pairs_avx512_bf16};
-static const tic_attention_bf16 attention_emulated = {
-    &tic_attention_bf16_micro_portable, &tic_attention_micro_portable,
-    &tic_amx_packing_amx_emulated, &tic_amx_products_amx_emulated, NULL};
+                                                  &tic_amx_packing_amx, NULL,
+                                                  &tic_attention_pairs_avx512_bf16};
+static const tic_attention_bf16 attention_emulated = {&tic_attention_bf16_micro_portable,
+                                                      &tic_amx_packing_amx_emulated,
+                                                      &tic_amx_products_amx_emulated, NULL};
 #define ATTENTION_BF16_ROW(name, op, isa_mask, driver, table, rows, about)                         \
     {                                                                                              \
         .info = {name, op, isa_mask, 1 << TIC_BF16, about}, .run = driver##_drive,                 \

@@ -74,12 +74,12 @@ static void list_ahead(tic_attention_task *t, const tic_attention_units *units, 
     tic_attention_task next = {.a = a};
     enter_unit(&next, units, unit);
     const int64_t element = (int64_t)tic_dtype_size(a->q.type);
-    const tic_mat mats[] = {a->k, a->v, a->q, a->o, a->d_o, a->dk, a->dv, a->dq};
-    const bool by_key[] = {true, true, false, false, false, true, true, false};
+    const tic_mat mats[] = {a->k, a->v, a->q, backward ? a->d_o : a->o, a->dk, a->dv, a->dq};
+    const bool by_key[] = {true, true, false, false, true, true, false};
     tic_attention_ahead *h = &t->ahead;
     const int64_t tiles = h->tiles > 0 ? h->tiles : 16;
     int64_t lines = 0;
-    *h = (tic_attention_ahead){.count = next.keys < units->ahead ? 0 : backward ? 8 : 4};
+    *h = (tic_attention_ahead){.count = next.keys < units->ahead ? 0 : backward ? 7 : 4};
     for (int i = 0; i < h->count; i++) {
         const int64_t row = by_key[i] ? next.first_key : next.first_query;
         h->operands[i] =

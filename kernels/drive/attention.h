@@ -25,7 +25,7 @@ typedef struct tic_attention_operand {
 
 /* Lines of the next unit that are still to be asked for. */
 typedef struct tic_attention_ahead {
-    tic_attention_operand operands[8];
+    tic_attention_operand operands[7];
     int count, current;
     int64_t row, column;
     int64_t tiles;  /* called since the unit began */

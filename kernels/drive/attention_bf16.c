@@ -30,7 +30,7 @@ typedef struct buffers {            /* of a thread */
     float *s, *dp;                  /* [keys, rows] */
     float *out;                     /* O' or dQ': [d, rows] */
     float *dk, *dv;                 /* [keys, d] */
-    float *lse, *factor;            /* [rows]; factor: reciprocal sums, or delta */
+    float *lse, *factor;            /* [rows]; factor: reciprocal sums */
 } buffers;
 
 typedef struct task {
@@ -312,17 +312,12 @@ static void backward_task(task *t) {
         pack(t, packing->b, true, at->d_o, tiled, d / STEP, at->do_across);
         pack(t, packing->b, false, at->q, padded, steps, at->q_down);
         pack(t, packing->b, false, at->d_o, padded, steps, at->do_down);
-        t->micro->dots->dots(b.queries, a->head_dim, at->d_o, d, place(t, a->o, query), a->o.ld,
-                             TIC_BF16, at->factor);
-        for (int64_t r = 0; r < tiled; r++) {
-            const bool real = r < b.queries;
-            at->lse[r] = real ? a->lse[(query + r) * a->heads + t->one.head] : INFINITY;
-            at->factor[r] = real ? at->factor[r] : 0;
-        }
+        for (int64_t r = 0; r < tiled; r++)
+            at->lse[r] = r < b.queries ? a->lse[(query + r) * a->heads + t->one.head] : INFINITY;
         scores(t, &b, at->k, at->q_across, at->s);
         scores(t, &b, at->v, at->do_across, at->dp);
-        t->micro->loops->softmax_backward(&s, at->s, at->dp, at->lse, at->factor, at->p, at->ds,
-                                          at->pairs, stride);
+        t->micro->loops->softmax_backward(&s, at->s, at->dp, at->lse, at->p, at->ds, at->pairs,
+                                          stride);
         over_queries(t, &b, at->p, at->do_down, at->dv);
         over_queries(t, &b, at->ds, at->q_down, at->dk);
         over_keys(t, &b, at->out);

@@ -19,7 +19,7 @@ typedef struct buffers {    /* of a thread, f32 */
     float *qt, *d_ot;       /* [head_dim, rows]: Qᵀ, dOᵀ */
     float *q, *d_o, *o;     /* [rows, padded]; o also holds dQ */
     float *s, *dp;          /* [keys, rows] */
-    float *lse, *factor;    /* [rows]; factor: reciprocal sums, or delta */
+    float *lse, *factor;    /* [rows]; factor: reciprocal sums */
 } buffers;
 
 typedef struct view { /* an operand, copied or where it lies */
@@ -86,9 +86,10 @@ static view in_place(const task *t, tic_mat m, int64_t row) {
     return (view){tic_mat_row(m, row, t->one.column), m.ld};
 }
 
-/* rows x head_dim of m from `row` on, in `copy` or where they lie. */
-static view operand(const task *t, tic_mat m, int64_t row, int64_t rows, float *copy) {
-    if (direct(t) && t->one.keys < t->size.copy)
+/* rows x head_dim of m from `row` on: in `copy` if they must be, or are `often` used and many, or
+ * where they lie. */
+static view rows_of(const task *t, tic_mat m, int64_t row, int64_t rows, bool often, float *copy) {
+    if (direct(t) && !(often && t->one.keys >= t->size.copy))
         return in_place(t, m, row);
     t->micro->pack(rows, t->one.a->head_dim, tic_mat_row(m, row, t->one.column), m.type, m.ld, copy,
                    t->size.padded);
@@ -221,8 +222,8 @@ static tic_attention_scores scores_of(const task *t, const block *b) {
 static void forward_task(task *t) {
     const tic_attention_args *a = t->one.a;
     const buffers *at = &t->at;
-    const view k = operand(t, a->k, t->one.first_key, t->one.keys, at->k);
-    const view v = operand(t, a->v, t->one.first_key, t->one.keys, at->v);
+    const view k = rows_of(t, a->k, t->one.first_key, t->one.keys, true, at->k);
+    const view v = rows_of(t, a->v, t->one.first_key, t->one.keys, true, at->v);
     for (block b = {0}; next_block(t, &b);) {
         const int64_t query = t->one.first_query + b.first;
         const tic_attention_scores s = scores_of(t, &b);
@@ -241,26 +242,22 @@ static void forward_task(task *t) {
 static void backward_task(task *t) {
     const tic_attention_args *a = t->one.a;
     const buffers *at = &t->at;
-    const view k = operand(t, a->k, t->one.first_key, t->one.keys, at->k);
-    const view v = operand(t, a->v, t->one.first_key, t->one.keys, at->v);
+    const view k = rows_of(t, a->k, t->one.first_key, t->one.keys, true, at->k);
+    const view v = rows_of(t, a->v, t->one.first_key, t->one.keys, true, at->v);
     const view dk = result(t, a->dk, t->one.first_key, at->dk);
     const view dv = result(t, a->dv, t->one.first_key, at->dv);
     for (block b = {0}; next_block(t, &b);) {
         const int64_t query = t->one.first_query + b.first;
         const tic_attention_scores s = scores_of(t, &b);
-        const view q = operand(t, a->q, query, b.queries, at->q);
-        const view d_o = operand(t, a->d_o, query, b.queries, at->d_o);
+        const view q = rows_of(t, a->q, query, b.queries, false, at->q);
+        const view d_o = rows_of(t, a->d_o, query, b.queries, false, at->d_o);
         transpose(t, a->q, query, b.queries, at->qt);
         transpose(t, a->d_o, query, b.queries, at->d_ot);
-        t->micro->dots(b.queries, a->head_dim, tic_mat_row(a->d_o, query, t->one.column), a->d_o.ld,
-                       tic_mat_row(a->o, query, t->one.column), a->o.ld, a->o.type, at->factor);
         for (int64_t r = 0; r < b.padded; r++)
             at->lse[r] = r < b.queries ? a->lse[(query + r) * a->heads + t->one.head] : 0;
-        for (int64_t r = b.queries; r < b.padded; r++)
-            at->factor[r] = 0;
         scores(t, &b, k, at->qt, at->s);
         scores(t, &b, v, at->d_ot, at->dp);
-        t->micro->softmax_backward(&s, at->s, at->dp, at->lse, at->factor);
+        t->micro->softmax_backward(&s, at->s, at->dp, at->lse);
         over_queries(t, &b, at->s, d_o, dv);
         over_queries(t, &b, at->dp, q, dk);
         const view dq = result(t, a->dq, query, at->o);

@@ -106,7 +106,8 @@ ALWAYS_INLINE void softmax_column(const tic_attention_scores *t, int64_t q, int6
         sum += p;
         vf_store(s + j * ld, p);
     }
-    /* a tile of queries that goes on in the next vector reads a few keys more */
+    /* a tile of queries that goes on in the next vector reads a few keys more, and one of keys that
+     * begins in the vector before a few queries */
     for (; j < least(seen + TIC_ATTENTION_TILE_ROWS, t->keys); j++)
         vf_store(s + j * ld, vf_set(0));
     vf_store(lse, vf_fma(top, vf_set(ln_2), vf_log(sum)));
@@ -121,63 +122,49 @@ static void softmax(const tic_attention_scores *t, float *s, float *lse, float *
     }
 }
 
-ALWAYS_INLINE void dots_as(int64_t rows, int64_t d, const void *a, int64_t ld_a, const void *b,
-                           int64_t ld_b, tic_dtype type, float *delta) {
-    for (int64_t i = 0; i < rows; i++) {
-        vf sum = vf_set(0);
-        for (int64_t j = 0; j < d; j += VF_LANES)
-            sum = vf_fma(vf_load_as(a, type, i * ld_a + j, part(d - j)),
-                         vf_load_as(b, type, i * ld_b + j, part(d - j)), sum);
-        delta[i] = vf_sum(sum);
-    }
-}
-
-static void dots(int64_t rows, int64_t d, const void *a, int64_t ld_a, const void *b, int64_t ld_b,
-                 tic_dtype type, float *delta) {
-    if (type == TIC_F32)
-        dots_as(rows, d, a, ld_a, b, ld_b, TIC_F32, delta);
-    else
-        dots_as(rows, d, a, ld_a, b, ld_b, TIC_BF16, delta);
-}
-
-/* Of the queries of a row, those from the first vector with one that sees the key are computed, and
- * some before are zero: a tile of keys or queries that crosses the diagonal reads that far. */
-static void softmax_backward(const tic_attention_scores *t, float *s, float *dp, float *lse,
-                             float *delta) {
+/* As softmax_column: P, and delta = rowsum(dO o O) as rowsum(P o dP), which is the same and needs
+ * no O; then dS. */
+ALWAYS_INLINE void backward_column(const tic_attention_scores *t, int64_t q, int64_t full,
+                                   int64_t seen, float *s, float *dp, const float *lse) {
     const vf scale = vf_set(t->scale), exponent = vf_set(t->scale * log2_e);
-    for (int64_t q = 0; q < t->queries; q += VF_LANES) {
-        vf_store(lse + q, -log2_e * vf_load(lse + q));
-        vf_store(delta + q, -t->scale * vf_load(delta + q));
+    const vf shift = -log2_e * vf_load(lse);
+    const int64_t ld = t->ld;
+    vf delta[2] = {vf_set(0), vf_set(0)};
+    int64_t j = 0;
+    for (; j + 2 <= full; j += 2) /* two chains */
+        for (int i = 0; i < 2; i++) {
+            vf p = vf_exp2(vf_fma(vf_load(s + (j + i) * ld), exponent, shift));
+            delta[i] = vf_fma(p, vf_load(dp + (j + i) * ld), delta[i]);
+            vf_store(s + (j + i) * ld, p);
+        }
+    for (; j < seen; j++) {
+        const int64_t blind = j < full ? -1 : j - t->visible - q;
+        vf p = vf_exp2(vf_fma(vf_load(s + j * ld), exponent, shift));
+        p = vf_keep_after(blind, p, 0);
+        delta[0] = vf_fma(p, vf_keep_after(blind, vf_load(dp + j * ld), 0), delta[0]);
+        vf_store(s + j * ld, p);
     }
-    for (int64_t j = 0; j < t->keys; j++, s += t->ld, dp += t->ld) {
-        const int64_t blind = t->causal ? j - t->visible : -1; /* the last query not to see it */
-        int64_t q = blind < 0 ? 0 : (blind + 1) / VF_LANES * VF_LANES;
-        for (int64_t z = q; z > 0 && z > q - TIC_ATTENTION_TILE_ROWS && z <= t->queries;) {
-            z -= VF_LANES;
-            vf_store(s + z, vf_set(0));
-            vf_store(dp + z, vf_set(0));
-        }
-        if (q <= blind && q < t->queries) {
-            vf p = vf_exp2(vf_fma(vf_load(s + q), exponent, vf_load(lse + q)));
-            vf ds = p * vf_fma(vf_load(dp + q), scale, vf_load(delta + q));
-            vf_store(s + q, vf_keep_after(blind - q, p, 0));
-            vf_store(dp + q, vf_keep_after(blind - q, ds, 0));
-            q += VF_LANES;
-        }
-        for (; q < t->queries; q += VF_LANES) {
-            vf p = vf_exp2(vf_fma(vf_load(s + q), exponent, vf_load(lse + q)));
-            vf_store(dp + q, p * vf_fma(vf_load(dp + q), scale, vf_load(delta + q)));
-            vf_store(s + q, p);
-        }
+    const vf less = (delta[0] + delta[1]) * -scale;
+    for (j = 0; j < full; j++)
+        vf_store(dp + j * ld, vf_load(s + j * ld) * vf_fma(vf_load(dp + j * ld), scale, less));
+    for (; j < seen; j++) {
+        vf ds = vf_load(s + j * ld) * vf_fma(vf_load(dp + j * ld), scale, less);
+        vf_store(dp + j * ld, vf_keep_after(j - t->visible - q, ds, 0));
+    }
+    for (; j < least(seen + TIC_ATTENTION_TILE_ROWS, t->keys); j++) {
+        vf_store(s + j * ld, vf_set(0));
+        vf_store(dp + j * ld, vf_set(0));
+    }
+}
+
+static void softmax_backward(const tic_attention_scores *t, float *s, float *dp, const float *lse) {
+    for (int64_t q = 0; q < t->queries; q += VF_LANES) {
+        const int64_t full = t->causal ? least(t->visible + q, t->keys) : t->keys;
+        const int64_t seen = t->causal ? least(t->visible + q + VF_LANES - 1, t->keys) : t->keys;
+        backward_column(t, q, full, seen, s + q, dp + q, lse + q);
     }
 }
 
 const tic_attention_micro TIC_TIERED(tic_attention_micro) = {
-    &TIC_TIERED(tic_attention_products),
-    pack,
-    pack_transposed,
-    unpack,
-    softmax,
-    dots,
-    softmax_backward,
+    &TIC_TIERED(tic_attention_products), pack, pack_transposed, unpack, softmax, softmax_backward,
 };

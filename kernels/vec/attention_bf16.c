@@ -151,42 +151,71 @@ static void softmax(const tic_attention_scores *t, const float *s, float *lse, f
     }
 }
 
-ALWAYS_INLINE vf probability(const float *s, vf scale, const float *lse) {
-    return vf_exp2_coarse(vf_fma(vf_load(s), scale, vf_load(lse)));
+/* A pair of rows, j and j + 1, of a column of a matrix of scores in bf16. */
+static void store_rows(tic_bf16 *to, int64_t ld, rounded r) {
+    store_halves(to, r.low);
+    store_halves(to + ld, r.high);
 }
 
-static void softmax_backward(const tic_attention_scores *t, const float *s, const float *dp,
-                             float *lse, float *delta, tic_bf16 *p, tic_bf16 *ds, void *tiles,
-                             int64_t stride) {
+/* As softmax_column: P, and delta = rowsum(dO o O) as rowsum(P o dP), which is the same and needs
+ * no O; then dS. */
+ALWAYS_INLINE void backward_column(const tic_attention_scores *t, int64_t q, int64_t full,
+                                   int64_t seen, float *s, const float *dp, const float *lse,
+                                   tic_bf16 *p, tic_bf16 *ds, void *tiles, int64_t stride) {
     const vf scale = vf_set(t->scale), exponent = vf_set(t->scale * log2_e);
-    const int64_t ld = t->ld, end = (t->keys + 31) / 32 * 32, width = (t->queries + 31) / 32 * 32;
-    for (int64_t q = 0; q < t->queries; q += VF_LANES) {
-        vf_store(lse + q, -log2_e * vf_load(lse + q));
-        vf_store(delta + q, -t->scale * vf_load(delta + q));
-    }
-    for (int64_t j = 0; j < end; j += 2)
-        for (int64_t q = 0; q < width; q += VF_LANES) {
-            const int64_t at = j * ld + q, blind = t->causal ? j - t->visible : -1;
-            vf p0 = vf_set(0), p1 = p0, ds0 = p0, ds1 = p0;
-            if (q < t->queries && j < t->keys && q + VF_LANES > blind) {
-                p0 = probability(s + at, exponent, lse + q);
-                p1 = probability(s + at + ld, exponent, lse + q);
-                ds0 = p0 * vf_fma(vf_load(dp + at), scale, vf_load(delta + q));
-                ds1 = p1 * vf_fma(vf_load(dp + at + ld), scale, vf_load(delta + q));
-                if (blind + 1 >= q || j + 1 >= t->keys) {
-                    p0 = where_seen(t, j, q, p0, 0);
-                    ds0 = where_seen(t, j, q, ds0, 0);
-                    p1 = where_seen(t, j + 1, q, p1, 0);
-                    ds1 = where_seen(t, j + 1, q, ds1, 0);
-                }
+    const vf shift = -log2_e * vf_load(lse);
+    const int64_t ld = t->ld,
+                  end = (t->keys + 2 * TILE_PAIRS - 1) / (2 * TILE_PAIRS) * (2 * TILE_PAIRS);
+    const rounded none = round_pair(vf_set(0), vf_set(0));
+    vf delta[2] = {vf_set(0), vf_set(0)};
+    int64_t j = 0;
+    for (; j < seen; j += 2) {
+        vf x[2];
+        for (int i = 0; i < 2; i++) {
+            vf y = vf_load(dp + (j + i) * ld);
+            x[i] = vf_exp2_coarse(vf_fma(vf_load(s + (j + i) * ld), exponent, shift));
+            if (j + 2 > full) {
+                x[i] = where_seen(t, j + i, q, x[i], 0);
+                y = where_seen(t, j + i, q, y, 0);
             }
-            const rounded rp = round_pair(p0, p1), rs = round_pair(ds0, ds1);
-            store_halves(p + at, rp.low);
-            store_halves(p + at + ld, rp.high);
-            store_halves(ds + at, rs.low);
-            store_halves(ds + at + ld, rs.high);
-            if (q < t->queries)
-                store_pairs(tiles, stride, j, q, rs.pairs);
+            delta[i] = vf_fma(x[i], y, delta[i]);
+            vf_store(s + (j + i) * ld, x[i]);
+        }
+        store_rows(p + j * ld, ld, round_pair(x[0], x[1]));
+    }
+    for (int64_t z = j; z < end; z += 2) {
+        store_rows(p + z * ld, ld, none);
+        store_rows(ds + z * ld, ld, none);
+        store_pairs(tiles, stride, z, q, none.pairs);
+    }
+    const vf less = (delta[0] + delta[1]) * -scale;
+    for (j = 0; j < seen; j += 2) {
+        vf x[2];
+        for (int i = 0; i < 2; i++) {
+            x[i] = vf_load(s + (j + i) * ld) * vf_fma(vf_load(dp + (j + i) * ld), scale, less);
+            if (j + 2 > full)
+                x[i] = where_seen(t, j + i, q, x[i], 0);
+        }
+        const rounded r = round_pair(x[0], x[1]);
+        store_rows(ds + j * ld, ld, r);
+        store_pairs(tiles, stride, j, q, r.pairs);
+    }
+}
+
+static void softmax_backward(const tic_attention_scores *t, float *s, const float *dp,
+                             const float *lse, tic_bf16 *p, tic_bf16 *ds, void *tiles,
+                             int64_t stride) {
+    int64_t q = 0;
+    for (; q < t->queries; q += VF_LANES) {
+        const int64_t full = t->causal ? least(t->visible + q, t->keys) : t->keys;
+        const int64_t seen = t->causal ? least(t->visible + q + VF_LANES - 1, t->keys) : t->keys;
+        backward_column(t, q, full, seen, s + q, dp + q, lse + q, p + q, ds + q, tiles, stride);
+    }
+    const vh none = round_pair(vf_set(0), vf_set(0)).low;
+    for (; q < (t->queries + 31) / 32 * 32; q += VF_LANES) /* queries are summed over by steps */
+        for (int64_t j = 0; j < t->keys; j++) {
+            store_halves(p + j * t->ld + q, none);
+            store_halves(ds + j * t->ld + q, none);
         }
 }
 

@@ -147,6 +147,8 @@ static inline void add_bounds(const query *r, bounds *b, int64_t head) {
         }
         delta_error += fabs(element(a->d_o, first + c)) * bound_of(&b->o[first + c]);
     }
+    for (int64_t j = 0; j < r->keys; j++) /* delta may be formed as rowsum(P o dP) too */
+        delta_error += root * p[j] * magnitudes(r, a->d_o, r->row, a->v, r->key + j, &score);
     for (int64_t j = 0; j < r->keys; j++) {
         double dp;
         const double dp_error = root * magnitudes(r, a->d_o, r->row, a->v, r->key + j, &dp);
