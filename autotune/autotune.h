@@ -158,6 +158,9 @@ void tic_operands_free(tic_operands *operands); /* NULL is allowed */
 const void *tic_operands_args(const tic_operands *operands);
 /* Computes what the operation reads of another one's results (attention's backward: o and lse). */
 tic_status tic_operands_prepare(tic_operands *operands, tic_ctx *ctx, tic_error *err);
+/* A problem with a packed weight: packs it as the variant that `ctx` would run now reads it. To be
+ * called again when the plan has changed; packings are kept. */
+tic_status tic_operands_pack(tic_operands *operands, tic_ctx *ctx, tic_error *err);
 tic_status tic_operands_run(tic_operands *operands, tic_ctx *ctx, tic_error *err);
 /* Outputs that a call adds to become zero, so that every call from here gives the same. */
 void tic_operands_reset(tic_operands *operands);

@@ -353,11 +353,7 @@ static void drop_repeated_default(maker *m) {
         }
 }
 
-static double issued_at_least(const tic_candidate *c, const tic_search_space *space) {
-    blocks b;
-    const tic_problem *p = space->problem;
-    if (find_blocks(c, p, &b))
-        return b.macs;
+static double logical(const tic_problem *p) {
     return p->op == TIC_OP_GEMM ? (double)p->m * (double)p->n * (double)p->k : 0;
 }
 
@@ -375,7 +371,7 @@ tic_status tic_candidates_make(tic_candidate **list, int *count, const tic_searc
         if (c->fate == TIC_MEASURED)
             drop_misfits(c, space->machine, space->problem);
         if (c->fate == TIC_MEASURED)
-            drop_slow_units(c, space, issued_at_least(c, space));
+            drop_slow_units(c, space, logical(space->problem));
     }
     if (status == TIC_OK)
         status = drop_unlikely(&m, err);

@@ -238,6 +238,30 @@ tic_status tic_operands_prepare(tic_operands *o, tic_ctx *ctx, tic_error *err) {
     return TIC_OK;
 }
 
+/* In the panels that the plan's variant reads; what was packed for another variant is kept. */
+tic_status tic_operands_pack(tic_operands *o, tic_ctx *ctx, tic_error *err) {
+    if (o->problem.op != TIC_OP_GEMM || !o->problem.packed)
+        return TIC_OK;
+    tic_gemm_args *args = &o->args.gemm;
+    args->packed_b = NULL;
+    tic_packed packed = tic_gemm_packing(ctx, args);
+    int at = 0;
+    while (at < o->packings && o->packing[at].format != packed.format)
+        at++;
+    if (packed.bytes == 0 || at == TIC_MOST_PACKINGS)
+        return TIC_OK;
+    if (at == o->packings) {
+        packed.data = tic_operand_zeros(o, (int64_t)packed.bytes, 1);
+        if (packed.data == NULL)
+            return tic_fail(err, TIC_ERESOURCE, "no memory for a packed weight of %zu bytes",
+                            packed.bytes);
+        tic_gemm_pack(&packed, args->b);
+        o->packing[o->packings++] = packed;
+    }
+    args->packed_b = &o->packing[at];
+    return TIC_OK;
+}
+
 tic_status tic_operands_run(tic_operands *o, tic_ctx *ctx, tic_error *err) {
     switch (o->problem.op) {
     case TIC_OP_GEMM:
@@ -301,6 +325,7 @@ static tic_status gemm_block(const tic_gemm_args *whole, int64_t i, int64_t j, i
     part.m = rows;
     part.n = cols;
     part.accumulate = false; /* the outputs were zero before */
+    part.packed_b = NULL;
     part.a = shifted(part.a, part.trans == TIC_TN ? i : i * part.a.ld);
     part.b = shifted(part.b, part.trans == TIC_NT ? j * part.b.ld : j);
     part.c = shifted(part.c, i * part.c.ld + j);

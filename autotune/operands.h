@@ -5,7 +5,7 @@
 
 #include "autotune/autotune.h"
 
-enum { TIC_MOST_OUTPUTS = 4, TIC_MOST_PIECES = 20 };
+enum { TIC_MOST_OUTPUTS = 4, TIC_MOST_PACKINGS = 20, TIC_MOST_PIECES = 40 };
 
 typedef struct tic_output { /* what a call writes */
     tic_mat mat;
@@ -31,6 +31,8 @@ struct tic_operands {
     } args;
     tic_output out[TIC_MOST_OUTPUTS];
     int outputs;
+    tic_packed packing[TIC_MOST_PACKINGS]; /* gemm with a packed weight: one a format */
+    int packings;
     int64_t rows;        /* attention: of a query matrix */
     float *fresh, *used; /* adamw: its gradient, and the one that a call sets to zero */
     void *piece[TIC_MOST_PIECES];

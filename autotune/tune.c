@@ -168,6 +168,15 @@ static tic_status take_line(tic_plan *plan, const char *key, const char *line, t
     return tic_plan_add(plan, text, err);
 }
 
+/* The candidate's line is the plan's from here on, and weights are packed as it reads them. */
+static tic_status take_candidate(tuning *t, const tic_candidate *c, tic_error *err) {
+    const group *g = &t->group[t->at];
+    TIC_TRY(take_line(t->trial, g->key, c->line, err));
+    for (int i = 0; i < g->count; i++)
+        TIC_TRY(tic_operands_pack(t->operands[i], t->ctx, err));
+    return TIC_OK;
+}
+
 /* One call of each problem, weighted by its calls in a step. */
 static tic_status run_once(tuning *t, double *seconds, tic_error *err) {
     const group *g = &t->group[t->at];
@@ -190,7 +199,7 @@ static tic_status sample(void *user, int candidate, double *seconds, tic_error *
     tuning *t = user;
     double shortest = INFINITY, one;
     TIC_TRY(stopped(t, err));
-    TIC_TRY(take_line(t->trial, t->group[t->at].key, t->list[candidate].line, err));
+    TIC_TRY(take_candidate(t, &t->list[candidate], err));
     for (int i = 0; i < t->repeats; i++) {
         TIC_TRY(run_once(t, &one, err));
         shortest = one < shortest ? one : shortest;
@@ -209,7 +218,7 @@ static uint64_t issued(const tic_ctx *ctx) {
 static tic_status first_run(tuning *t, tic_candidate *c, double *seconds, tic_error *err) {
     const group *g = &t->group[t->at];
     uint64_t before = issued(t->ctx);
-    TIC_TRY(take_line(t->trial, g->key, c->line, err));
+    TIC_TRY(take_candidate(t, c, err));
     for (int i = 0; i < g->count; i++)
         tic_operands_reset(t->operands[i]);
     TIC_TRY(run_once(t, seconds, err));
@@ -272,6 +281,7 @@ static tic_status make_operands(tuning *t, tic_error *err) {
     for (int i = 0; i < g->count; i++) {
         TIC_TRY(tic_operands_new(&t->operands[i], g->problem[i], t->options->precision, err));
         TIC_TRY(tic_operands_prepare(t->operands[i], t->ctx, err));
+        TIC_TRY(tic_operands_pack(t->operands[i], t->ctx, err));
     }
     return TIC_OK;
 }

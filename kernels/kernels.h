@@ -270,6 +270,7 @@ typedef struct tic_problem {
     tic_act act;
     bool bias, pre, grad_pre, residual, accumulate, colsum;
     tic_dtype a, b, c, kept; /* gemm: in memory; kept: pre and grad_pre */
+    bool packed;             /* gemm: B is a weight that was packed before the call */
     /* attention: m sequences of `length` tokens each, `pooled`: the last one asks alone */
     int length, heads, head_dim;
     bool causal, pooled;

@@ -84,6 +84,7 @@ void tic_list_gemm(const tic_pass *pass, const tic_gemm_args *args) {
     p.a = args->a.type;
     p.b = args->b.type;
     p.c = args->c.type;
+    p.packed = args->trans != TIC_TN; /* weights stand on the right (tic_call_weight) */
     p.kept = p.pre ? args->pre.type : p.grad_pre ? args->grad_pre.type : TIC_F32;
     /* Features are x P, not x Wᵀ: their transpositions are the others' the other way round. */
     const bool weights = args->trans == TIC_TN, input = args->trans == TIC_NN;
