@@ -3,11 +3,13 @@
 #include "autotune/room.h"
 
 #include <math.h>
+#include <omp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-enum { MOST_PROBLEMS = 16, FEWEST_CANDIDATES = 8 };
+enum { MOST_PROBLEMS = 16, FEWEST_CANDIDATES = 8, MOST_THREADS = 256 };
 static const double shortest_sample = 3e-4; /* seconds; quicker problems are run several times */
 static const double hopeless = 2.5;         /* times the default's in the run that is checked */
 static const double busy_enough = 0.93;     /* of the cores while nothing but a loop runs */
@@ -33,6 +35,8 @@ typedef struct tuning {
     tic_peak unit;
     double peak; /* around the present key */
     bool shared; /* cores, with others */
+    clockid_t clock[MOST_THREADS];
+    int clocks;
     group *group;
     int groups, at;
     double began, done, total; /* seconds; parts of the whole by estimate */
@@ -97,28 +101,67 @@ int tic_tune_missing(const tic_plan *plan, const tic_problem *problems, int coun
 
 /* ---- time ----------------------------------------------------------------------------------- */
 
-static double processor_time(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+/* Where others take the cores away, the wall clock tells of them. Then it is the processor time of
+ * the threads that counts, shared out evenly over those that took part; a bad balance between them
+ * does not show in it. Each thread's own clock is read: the process's lags behind its threads. */
+typedef struct stamp {
+    double wall, used[MOST_THREADS];
+} stamp;
+
+static double read_clock(clockid_t clock) {
+    struct timespec t = {0};
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Where others take the cores away, the wall clock tells of them: then the processor time that all
- * threads used is shared out evenly. A bad balance between threads does not show in it. */
-static double now(const tuning *t) {
-    return t->shared ? processor_time() / t->machine.threads : tic_now();
+/* OpenMP's threads stay the same from one parallel region to the next. */
+static void find_clocks(tuning *t) {
+    const int threads = t->machine.threads;
+#pragma omp parallel num_threads(threads)
+    {
+        const int i = omp_get_thread_num();
+        if (i < MOST_THREADS && pthread_getcpuclockid(pthread_self(), &t->clock[i]) != 0)
+            t->clock[i] = CLOCK_THREAD_CPUTIME_ID;
+    }
+    t->clocks = threads < MOST_THREADS ? threads : MOST_THREADS;
+}
+
+static void take_stamp(const tuning *t, stamp *now) {
+    for (int i = 0; i < t->clocks; i++)
+        now->used[i] = read_clock(t->clock[i]);
+    now->wall = tic_now();
+}
+
+/* Processor time since then, of all threads. */
+static double used_since(const tuning *t, const stamp *then, double *most) {
+    double sum = 0;
+    *most = 0;
+    for (int i = 0; i < t->clocks; i++) {
+        double used = read_clock(t->clock[i]) - then->used[i];
+        sum += used;
+        *most = used > *most ? used : *most;
+    }
+    return sum;
+}
+
+static double since(const tuning *t, const stamp *then) {
+    double most;
+    if (!t->shared)
+        return tic_now() - then->wall;
+    double sum = used_since(t, then, &most);
+    return sum < 1.05 * most ? most : sum / t->clocks; /* one thread alone, or all */
 }
 
 /* Seconds for the loop that brackets a key's measurements: longer than a scheduler's slice. */
 static const double bracket = 0.012;
 
 static void look_around(tuning *t) {
-    double wall = tic_now(), used = processor_time();
-    double rate = tic_peak_rate(t->unit, t->machine.isa, t->machine.threads, bracket);
-    wall = tic_now() - wall;
-    used = processor_time() - used;
-    t->shared = used / (wall * t->machine.threads) < busy_enough;
-    t->peak = rate;
+    stamp before;
+    double most;
+    take_stamp(t, &before);
+    t->peak = tic_peak_rate(t->unit, t->machine.isa, t->machine.threads, bracket);
+    const double wall = tic_now() - before.wall;
+    t->shared = used_since(t, &before, &most) < busy_enough * wall * t->clocks;
 }
 
 /* ---- work ----------------------------------------------------------------------------------- */
@@ -182,9 +225,10 @@ static tic_status run_once(tuning *t, double *seconds, tic_error *err) {
     const group *g = &t->group[t->at];
     *seconds = 0;
     for (int i = 0; i < g->count; i++) {
-        double before = now(t);
+        stamp before;
+        take_stamp(t, &before);
         TIC_TRY(tic_operands_run(t->operands[i], t->ctx, err));
-        *seconds += (now(t) - before) * times_of(g, i);
+        *seconds += since(t, &before) * times_of(g, i);
     }
     return TIC_OK;
 }
@@ -398,6 +442,7 @@ static tic_status open_tuning(tuning *t, tic_error *err) {
     TIC_TRY(tic_ctx_new(&t->ctx, &ctx, err));
     tic_ctx_purpose(t->ctx, TIC_FOR_TUNING);
     TIC_TRY(tic_machine_measure(&t->machine, t->ctx, err));
+    find_clocks(t);
     t->unit = tic_peak_for(options->precision, t->machine.isa, t->machine.threads);
     return TIC_OK;
 }
