@@ -4,7 +4,7 @@
  * twice as often as the round before, and keeps the faster half by the shortest time; what disturbs
  * a run only ever makes it longer. The default takes part to the end. It is left only for a
  * challenger whose time, in pairs measured one after the other, is shorter by 2% in the median and
- * shorter at all in four of five pairs; a challenger behind in the first seven is given up. */
+ * shorter at all in three of four pairs; a challenger behind in the first seven is given up. */
 #include "autotune/room.h"
 
 #include <math.h>
@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const double least_gain = 0.02, least_ahead = 0.8;
-enum { FINALISTS = 2, PAIRS = 21, HOPE = 7, MOST_SAMPLES = 8 };
+static const double least_gain = 0.02, least_ahead = 0.75, hopeless = 1.25;
+enum { FINALISTS = 2, PAIRS = 31, HOPE = 7, MOST_SAMPLES = 8 };
 
 typedef struct search {
     const tic_measurer *measurer;
@@ -63,14 +63,14 @@ static tic_status play_round(search *s, int samples, tic_error *err) {
     return TIC_OK;
 }
 
-/* Keeps the first `most`; also drops those that the measurer put out. */
+/* Keeps the first `most` of those that are near the fastest; what the measurer put out is gone. */
 static void cut(search *s, int most, int round) {
     int kept = 0;
     for (int i = 0; i < s->lefts; i++) {
         tic_candidate *c = &s->list[s->left[i]];
         if (isinf(c->best))
             continue;
-        if (kept < most)
+        if (kept < most && c->best <= hopeless * s->list[s->left[0]].best)
             s->left[kept++] = s->left[i];
         else
             lose(c, "beaten in round %d: %.1f %% slower than the fastest", round,

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MOST_PROBLEMS = 16, FEWEST_CANDIDATES = 8, MOST_THREADS = 256 };
+enum { MOST_PROBLEMS = 16, FEWEST_CANDIDATES = 12, MOST_THREADS = 256 };
 static const double shortest_sample = 3e-4; /* seconds; quicker problems are run several times */
 static const double hopeless = 2.5;         /* times the default's in the run that is checked */
 static const double busy_enough = 0.93;     /* of the cores while nothing but a loop runs */
@@ -102,8 +102,9 @@ int tic_tune_missing(const tic_plan *plan, const tic_problem *problems, int coun
 /* ---- time ----------------------------------------------------------------------------------- */
 
 /* Where others take the cores away, the wall clock tells of them. Then it is the processor time of
- * the threads that counts, shared out evenly over those that took part; a bad balance between them
- * does not show in it. Each thread's own clock is read: the process's lags behind its threads. */
+ * the threads that counts, shared out evenly over them, whoever got the work; a bad balance between
+ * them does not show in it. Each thread's own clock is read: the process's lags behind its threads.
+ */
 typedef struct stamp {
     double wall, used[MOST_THREADS];
 } stamp;
@@ -133,23 +134,17 @@ static void take_stamp(const tuning *t, stamp *now) {
 }
 
 /* Processor time since then, of all threads. */
-static double used_since(const tuning *t, const stamp *then, double *most) {
+static double used_since(const tuning *t, const stamp *then) {
     double sum = 0;
-    *most = 0;
-    for (int i = 0; i < t->clocks; i++) {
-        double used = read_clock(t->clock[i]) - then->used[i];
-        sum += used;
-        *most = used > *most ? used : *most;
-    }
+    for (int i = 0; i < t->clocks; i++)
+        sum += read_clock(t->clock[i]) - then->used[i];
     return sum;
 }
 
 static double since(const tuning *t, const stamp *then) {
-    double most;
     if (!t->shared)
         return tic_now() - then->wall;
-    double sum = used_since(t, then, &most);
-    return sum < 1.05 * most ? most : sum / t->clocks; /* one thread alone, or all */
+    return used_since(t, then) / t->clocks;
 }
 
 /* Seconds for the loop that brackets a key's measurements: longer than a scheduler's slice. */
@@ -157,11 +152,10 @@ static const double bracket = 0.012;
 
 static void look_around(tuning *t) {
     stamp before;
-    double most;
     take_stamp(t, &before);
     t->peak = tic_peak_rate(t->unit, t->machine.isa, t->machine.threads, bracket);
     const double wall = tic_now() - before.wall;
-    t->shared = used_since(t, &before, &most) < busy_enough * wall * t->clocks;
+    t->shared = used_since(t, &before) < busy_enough * wall * t->clocks;
 }
 
 /* ---- work ----------------------------------------------------------------------------------- */

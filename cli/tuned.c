@@ -137,9 +137,9 @@ void tic_cli_plan_flags(tic_flag rows[TIC_PLAN_FLAGS], tic_plan_flags *values) {
                          .out = &values->no_tune};
 }
 
-/* A model whose step takes long repays more: five seconds for the demonstration's. */
+/* A model whose step takes long repays more: eight seconds for the demonstration's. */
 static double worth(const tic_config *config, int64_t batch) {
-    const double seconds = 2e-10 * (double)tic_nominal_train(config) * (double)batch;
+    const double seconds = 3e-10 * (double)tic_nominal_train(config) * (double)batch;
     return seconds < 3 ? 3 : seconds > 30 ? 30 : seconds;
 }
 
