@@ -26,13 +26,19 @@ static bool byte_count(size_t count, size_t size, size_t *bytes) {
     return true;
 }
 
-/* Large blocks begin at a huge page and ask for them: gemm's operands spread over hundreds of small
- * pages, more than the first TLB holds. Where the kernel has none to give, nothing changes. */
+/* Large blocks ask for huge pages wherever a whole one fits: gemm's operands spread over hundreds
+ * of small pages, more than the first TLB holds. Where the kernel has none to give, nothing
+ * changes. They are not aligned to one: that would book another huge page of address space a block.
+ */
 static void *allocate(size_t bytes) {
-    const size_t huge = (size_t)2 << 20;
-    void *block = aligned_alloc(bytes < huge ? TIC_ALIGN : huge, bytes);
-    if (block != NULL && bytes >= huge)
-        madvise(block, bytes / huge * huge, MADV_HUGEPAGE);
+    const uintptr_t huge = (uintptr_t)2 << 20;
+    void *block = aligned_alloc(TIC_ALIGN, bytes);
+    if (block == NULL)
+        return NULL;
+    const uintptr_t first = ((uintptr_t)block + huge - 1) / huge * huge;
+    const uintptr_t last = ((uintptr_t)block + bytes) / huge * huge;
+    if (first < last)
+        madvise((void *)first, last - first, MADV_HUGEPAGE);
     return block;
 }
 

@@ -92,8 +92,9 @@ static void check_growth(tic_dtype precision, int64_t micro_batch) {
     const long before = anonymous();
     train(model, &b, WARM, WARM + STEPS);
     const long grown = anonymous() - before;
-    /* A page or two may be a stack's; a leak of 1 KiB a step is 50 KiB. */
-    cr_expect(!PAGES_COUNT || grown <= 8, "grew by %ld KiB in %d steps", grown, STEPS);
+    /* A page or two may be a stack's, of each of the two threads; a leak of 1 KiB a step is 50 KiB.
+     */
+    cr_expect(!PAGES_COUNT || grown <= 16, "grew by %ld KiB in %d steps", grown, STEPS);
     cr_expect_eq(tic_ctx_growths(ctx), growths, "scratch was not booked with the model");
 
     tic_model_free(model);
