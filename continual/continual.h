@@ -15,8 +15,8 @@ typedef enum tic_start { /* where a step's weights come from; the first step's a
                          TIC_START_LAST,    /* what the method's last step left */
                          TIC_START_PATCHED, /* the same, and the step ends in patching (below) */
 } tic_start;
-/* Which pairs a step trains on: its own D, and of the past ones (R = --buffer times D, at most what
- * there is; shares to the pair: tic_replay_shares) */
+/* Which pairs a step trains on: its own D, and of the past ones (R = --buffer times D, to the
+ * nearest pair and at most what there is; shares to the pair: tic_replay_shares) */
 typedef enum tic_pool {
     TIC_POOL_NEW,   /* none */
     TIC_POOL_ALL,   /* all */

@@ -141,8 +141,9 @@ static tic_status put_share(drawing *d, const tic_step *step, size_t share, tic_
     return TIC_OK;
 }
 
+/* To the nearest pair: 0.29 of 100 is 28.999999999999996 in double. */
 static size_t buffer_pairs(const tic_pool_ask *ask) {
-    return (size_t)(ask->buffer * (double)ask->steps->step[ask->step].trains);
+    return (size_t)(ask->buffer * (double)ask->steps->step[ask->step].trains + 0.5);
 }
 
 static tic_status put_replay(drawing *d, tic_error *err) {

@@ -186,6 +186,10 @@ Test(pools, buffers_of_any_size) {
     pool_counts(&ask, counts);
     per_step(counts, places, different);
     cr_assert(places[0] == 5 && places[1] == 5 && places[2] == 5 && places[3] == 60);
+    ask.buffer = 0.375; /* 22.5 pairs: to the nearest, 23 */
+    cr_assert_eq(pool_counts(&ask, counts), 23 + 60);
+    ask.buffer = 0.37; /* 22.2 */
+    cr_assert_eq(pool_counts(&ask, counts), 22 + 60);
     ask.buffer = 100;
     cr_assert_eq(pool_counts(&ask, counts), PAIRS);
     ask.buffer = 0;
