@@ -33,7 +33,7 @@ static tic_status one_batch(tic_session *s, tic_loader *loader, float *fisher, t
     return TIC_OK;
 }
 
-/* The model holds the last step's weights; its gradient array is used up. */
+/* The model holds the last step's weights; its gradient is left at zero. */
 static tic_status fisher_pass(tic_session *s, const tic_job *job, float *fisher, tic_error *err) {
     int64_t batches = job->fisher_pairs / s->x->batch, size = tic_model_size(s->model);
     tic_loader_options options = {
@@ -62,6 +62,8 @@ static tic_status fisher_pass(tic_session *s, const tic_job *job, float *fisher,
                      : one_batch(s, loader, fisher, err);
     }
     tic_loader_free(loader);
+    /* A training that goes on from a saved state adds to the gradient. */
+    memset(tic_model_gradient(s->model), 0, (size_t)size * sizeof(float));
     float factor = (float)s->x->batch / (float)batches;
     for (int64_t i = 0; i < size && status == TIC_OK; i++)
         fisher[i] *= factor;
