@@ -1,5 +1,6 @@
 /* Experiments as json, their comparison, and what only several settings together can get wrong. */
 #include "room.h"
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,9 @@ tic_status tic_experiment_check(const tic_experiment *experiment, tic_error *err
         return tic_fail(err, TIC_EUSAGE, "out: no folder given (--out RUN)");
     if (experiment->macs <= 0 && experiment->pairs <= 0)
         return tic_fail(err, TIC_EUSAGE, "no budget: give --macs or --pairs");
+    if (experiment->label_tree[0] != '\0' && experiment->label_field[0] == '\0')
+        return tic_fail(err, TIC_EUSAGE,
+                        "label-tree: the tree of which labels? give --label-field too");
     return tic_method_list(experiment->methods, methods, TIC_METHODS_MAX, &count, err);
 }
 
@@ -220,7 +224,8 @@ static bool on_both_sides(const tic_index *index, int64_t moment) {
 static tic_granularity granularity_of(const char *name, int *splits) {
     *splits = 0;
     if (strncmp(name, "iid:", 4) == 0) {
-        *splits = atoi(name + 4);
+        long count = strtol(name + 4, NULL, 10); /* LONG_MAX when it is more */
+        *splits = count < INT_MAX ? (int)count : INT_MAX;
         return TIC_IID;
     }
     return strcmp(name, "quarter") == 0 ? TIC_QUARTER

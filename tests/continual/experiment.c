@@ -109,4 +109,10 @@ Test(experiment, check) {
     strcpy(x.methods, "sequential,orcale");
     cr_assert_eq(tic_experiment_check(&x, &err), TIC_EUSAGE);
     cr_assert(strstr(err.text, "oracle") != NULL, "%s", err.text);
+    strcpy(x.methods, "oracle");
+    strcpy(x.label_tree, "subtree");
+    cr_assert_eq(tic_experiment_check(&x, &err), TIC_EUSAGE);
+    cr_assert(strstr(err.text, "label-field") != NULL, "%s", err.text);
+    strcpy(x.label_field, "label");
+    cr_assert_eq(tic_experiment_check(&x, &err), TIC_OK);
 }
