@@ -33,7 +33,8 @@ static tic_status print_forecast(const tic_experiment *x, const tic_forecast *f,
     tic_table table;
     char a[32], b[32], c[32];
     tic_progress_end();
-    fprintf(stderr, "%s: %d methods (%s), %d steps\n\n", x->out, f->methods, x->methods, f->steps);
+    fprintf(stderr, "%s: %d method%s (%s), %d step%s\n\n", x->out, f->methods,
+            f->methods == 1 ? "" : "s", x->methods, f->steps, f->steps == 1 ? "" : "s");
     tic_table_begin(&table, "<forecast\t<");
     tic_table_row(&table, "model\t%s, %s parameters, %s", x->model,
                   tic_quantity(a, (double)f->parameters), f->precision);
@@ -62,14 +63,15 @@ static tic_status print_forecast(const tic_experiment *x, const tic_forecast *f,
 
 static tic_status forecast_json(const tic_forecast *f, tic_error *err) {
     return tic_cli_json(
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:i, s:i, s:I, s:I, s:f, s:f, s:f, s:f}",
-                  "parameters", (json_int_t)f->parameters, "micro_batch",
-                  (json_int_t)f->micro_batch, "memory", (json_int_t)f->memory, "nominal_pair",
-                  (json_int_t)f->nominal_pair, "logical_pair", (json_int_t)f->logical_pair,
-                  "mean_tokens", f->mean_tokens, "precision", f->precision, "steps", f->steps,
-                  "methods", f->methods, "pairs", (json_int_t)f->pairs_total, "iterations",
-                  (json_int_t)f->iterations_total, "nominal", f->nominal_total, "logical",
-                  f->logical_total, "gmacs_per_second", f->gmacs, "seconds", f->seconds),
+        json_pack(
+            "{s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:i, s:i, s:I, s:I, s:f, s:f, s:f, s:f, s:f}",
+            "parameters", (json_int_t)f->parameters, "micro_batch", (json_int_t)f->micro_batch,
+            "memory", (json_int_t)f->memory, "nominal_pair", (json_int_t)f->nominal_pair,
+            "logical_pair", (json_int_t)f->logical_pair, "mean_tokens", f->mean_tokens, "precision",
+            f->precision, "steps", f->steps, "methods", f->methods, "pairs",
+            (json_int_t)f->pairs_total, "iterations", (json_int_t)f->iterations_total, "nominal",
+            f->nominal_total, "logical", f->logical_total, "extra", f->extra_total,
+            "gmacs_per_second", f->gmacs, "seconds", f->seconds),
         err);
 }
 

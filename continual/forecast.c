@@ -114,6 +114,23 @@ static int64_t held_out(const tic_session *s) {
     return (int64_t)sum;
 }
 
+/* Bytes that methods need beside the model: LwF's teacher, which stays, and the most flat arrays of
+ * weights, two, that EWC and patching hold in turn. */
+static size_t beside_model(const tic_session *s, const tic_item *items, int count) {
+    const tic_model_options teacher = {
+        .batch = s->x->batch, .micro_batch = s->micro_batch, .precision = s->precision};
+    bool teaches = false, copies = false;
+    for (int i = 0; i < count; i++) {
+        if (items[i].step == 0)
+            continue;
+        teaches |= items[i].method->penalty == TIC_PENALTY_LWF;
+        copies |= items[i].method->penalty == TIC_PENALTY_EWC ||
+                  items[i].method->start == TIC_START_PATCHED;
+    }
+    return (teaches ? tic_model_memory(&s->config, &teacher) : 0) +
+           (copies ? 2 * (size_t)tic_config_parameters(&s->config) * sizeof(float) : 0);
+}
+
 /* Steps that are taken over cost MACs of the budget but no time, nor does what a begun run has
  * done. Evaluation: forward only, of the held-out pairs; static sets are not looked at here. */
 static tic_status add_up(const tic_session *s, double *timed_pairs, tic_forecast *f,
@@ -133,6 +150,7 @@ static tic_status add_up(const tic_session *s, double *timed_pairs, tic_forecast
             *timed_pairs += (double)pairs + (double)items[i].budget.extra / (double)f->nominal_pair;
         *timed_pairs += tic_item_evaluated(s, &items[i]) == NULL ? (double)held_out(s) / 3 : 0;
     }
+    f->memory += beside_model(s, items, count);
     f->steps = s->steps.count;
     f->methods = count / s->steps.count;
     tic_free(items);

@@ -43,7 +43,7 @@ static const tic_setting settings[] = {
     INT("batch", "N", "pairs of an iteration", 2, 1 << 20, batch),
     INT("warmup", "N", "iterations of linear warm-up where training starts from random weights", 0,
         LIMIT, warmup),
-    REAL("lr", "X", "peak learning rate, the same in every step", 1e-12, 1e3, lr),
+    REAL("lr", "X", "peak learning rate", 1e-12, 1e3, lr),
     REAL("beta1", "X", "AdamW's beta1", 0, 0.999999, beta1),
     REAL("beta2", "X", "AdamW's beta2", 0, 0.999999, beta2),
     REAL("eps", "X", "AdamW's epsilon", 1e-30, 1, eps),

@@ -77,6 +77,19 @@ class Command(unittest.TestCase):
         self.assertEqual(done.stdout, "")
         self.assertFalse(os.path.exists(os.path.join(self.folder.name, "d", "ledger.jsonl")))
 
+    def test_dry_run_tells_what_is_beside_training(self):
+        foretold = {}
+        for method in ("sequential", "lwf"):
+            line = self.line("d", "--dry-run", "--json", "--methods", method)
+            foretold[method] = json.loads(self.call(line).stdout)
+        nothing, teacher = foretold["sequential"], foretold["lwf"]
+        self.assertEqual(nothing["extra"], 0)
+        self.assertEqual(nothing["pairs"], teacher["pairs"])
+        # From the second step on, a forward pass: a third of training. All steps are equally long.
+        per_step = teacher["nominal"] / teacher["steps"]
+        self.assertEqual(teacher["extra"], per_step * (teacher["steps"] - 1) / 3)
+        self.assertGreater(teacher["memory"], nothing["memory"])
+
     def test_usage(self):
         done = self.call(self.line("u", "--methods", "sequentail"), 2)
         self.assertIn("sequential", done.stderr)
