@@ -57,7 +57,7 @@ static tic_status take_shipped(tic_plan **out, const tic_ctx_options *options, c
         }
         tic_plan_free(*out);
         *out = NULL;
-        if (status != TIC_EUSAGE) /* a variant that this build does not have */
+        if (status != TIC_EUSAGE && status != TIC_EINPUT) /* a variant that this build lacks */
             return status;
     }
     return tic_fail(err, TIC_EINTERNAL, "no shipped plan fits this machine");
