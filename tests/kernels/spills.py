@@ -9,7 +9,9 @@ import subprocess
 import sys
 
 FMA = re.compile(r"\b(vfn?m(add|sub)\d*[ps]s|vdpbf16ps)\b")
-STACK = re.compile(r"\(%r[sb]p\b")
+STACK = re.compile(r"\(%rsp\b")
+STACK_OR_FRAME = re.compile(r"\(%r[sb]p\b")
+FRAME = re.compile(r"\bmov\s+%rsp,%rbp$")  # else rbp is a register like any other
 BRANCH = re.compile(r"\bj[a-z]+\s+([0-9a-f]+)")
 
 
@@ -55,15 +57,23 @@ def main():
             if not inner:
                 print(f"{archive}: {name}: no loop of multiply-adds was found")
                 bad += 1
+            framed = any(FRAME.search(text.strip()) for _, text in body)
+            stack = STACK_OR_FRAME if framed else STACK
             for loop in inner:
                 seen += 1
-                spilled = [t for t in loop if STACK.search(t)]
+                spilled = [t for t in loop if stack.search(t)]
                 sums = {t.split(",")[-1].strip() for t in loop if FMA.search(t)}
-                tile = re.match(r"(?:along|across)_(\d+)_(\d+)$", name)
+                tile = re.match(r"(?:along|across|pairs)_(\d+)_(\d+)$", name)
+                losses = re.match(r"(?:rows|columns)_(\d+)$", name)  # by two vectors
                 if spilled:
                     print(f"{archive}: {name}: on the stack: {spilled[0]}")
                     bad += 1
-                if tile and len(sums) != int(tile.group(1)) * int(tile.group(2)):
+                expected = int(tile.group(1)) * int(tile.group(2)) if tile else None
+                expected = 2 * int(losses.group(1)) if losses else expected
+                if expected is None:
+                    print(f"{archive}: {name}: a name that tells no tile")
+                    bad += 1
+                elif len(sums) != expected:
                     print(f"{archive}: {name}: {len(sums)} sums")
                     bad += 1
     print(f"{seen} inner loops, {bad} at fault")
