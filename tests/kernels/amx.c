@@ -283,7 +283,7 @@ Test(amx, activations_are_within_their_bounds) {
             fabs(lane(lanes_act_slope(v, TIC_ACT_GELU), i) - slope),
             fabs(lane(lanes_act_slope(v, TIC_ACT_QUICK_GELU), i) - (s + 1.702 * d * s * (1 - s)))};
         for (int e = 0; e < 4; e++)
-            worst[e] = errors[e] > worst[e] ? errors[e] : worst[e];
+            worst[e] = errors[e] <= worst[e] || isnan(worst[e]) ? worst[e] : errors[e];
     }
     fprintf(stderr, "errors: gelu %.2g |x|, quick_gelu %.2g |x|, slopes %.2g %.2g\n", worst[0],
             worst[1], worst[2], worst[3]);

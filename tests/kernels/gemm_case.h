@@ -139,7 +139,7 @@ static inline value product(const tic_gemm_args *args, int64_t i, int64_t j) {
     return v;
 }
 
-/* |gelu'| and |quick_gelu'| are at most 1.13; the vector functions are within 4e-7 (1 + |x|). */
+/* |gelu'| and |quick_gelu'| are at most 1.13; the functions of vectors are within 4e-7 |x|. */
 static inline value activate(value v, tic_act act) {
     double x = v.x;
     double y = act == TIC_ACT_GELU ? 0.5 * x * erfc(-x * M_SQRT1_2) : x / (1 + exp(-1.702 * x));
