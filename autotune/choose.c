@@ -81,8 +81,10 @@ static tic_status lay_over(tic_plan *plan, const char *path, const tic_ctx_optio
         tic_plan_free(own);
         return TIC_OK;
     }
-    if (status != TIC_OK)
+    if (status != TIC_OK) {
+        tic_plan_free(own);
         return tic_fail(err, status, "%s", refused.text);
+    }
     for (int i = 0; i < tic_plan_lines(own) && status == TIC_OK; i++)
         status = tic_plan_add(plan, tic_plan_line(own, i), err);
     source->tuned = tic_plan_lines(own);
