@@ -62,13 +62,13 @@ static inline void *tic_mat_row(tic_mat m, int64_t i, int64_t j) {
 
 #define TIC_DECLARE_TIERS(type, name) extern const type name##_portable, name##_avx2, name##_avx512
 
-/* Where a product's tile goes: c = or += (when `add`) the tile, each row times its factor when
- * `factor` is not NULL. Generated assembly knows these offsets (kernels/gen/attention.py). */
 enum { TIC_ATTENTION_ROWS = 96 }; /* most queries that are done at a time */
 /* Scratch of the drivers, as tic_attention_scratch. */
 size_t tic_attention_f32_scratch(const tic_ctx *ctx, int64_t max_q, int64_t max_kv, int head_dim);
 size_t tic_attention_bf16_scratch(const tic_ctx *ctx, int64_t max_q, int64_t max_kv, int head_dim);
 
+/* Where a product's tile goes: c = or += (when `add`) the tile, each row times its factor when
+ * `factor` is not NULL. Generated assembly knows these offsets (kernels/gen/attention.py). */
 typedef struct tic_attention_into {
     float *c;
     int64_t ldc; /* in bytes */

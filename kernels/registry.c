@@ -20,12 +20,14 @@ enum { BOTH = 1 << TIC_F32 | 1 << TIC_BF16 };
               {"strip", strip, 2, TIC_AMX_STRIP}}
 #define GEMM_MICRO(table) .micro = &table, .packs = &table.format
 
+#define VECTORISED(tier) "vectorised C at the width of " tier
+
 /* The four rows of an operation whose driver calls one table of micro-loops a tier, and the two of
  * one whose driver needs none. KNOBS: what ends the rows of the driver. */
-#define TIERED_ROW(op, isa_mask, tier, precision_mask, driver, micro_table, ...)                   \
+#define TIERED_ROW(op, isa_mask, tier, precision_mask, driver, micro_table, about, ...)            \
     {                                                                                              \
-        .info = {tier, op, isa_mask, precision_mask, "vectorised C at the width of " tier},        \
-        .run = driver, .micro = &micro_table, __VA_ARGS__                                          \
+        .info = {tier, op, isa_mask, precision_mask, about}, .run = driver, .micro = &micro_table, \
+        __VA_ARGS__                                                                                \
     }
 #define REFERENCE_ROW(op, precision_mask, reference)                                               \
     {                                                                                              \
@@ -34,10 +36,11 @@ enum { BOTH = 1 << TIC_F32 | 1 << TIC_BF16 };
     }
 #define TIERED(op, precisions, name, table, ...)                                                   \
     TIERED_ROW(op, TIC_ISA_AVX2 | TIC_ISA_AVX512, "avx512", precisions, name##_drive,              \
-               table##_avx512, __VA_ARGS__),                                                       \
-        TIERED_ROW(op, TIC_ISA_AVX2, "avx2", precisions, name##_drive, table##_avx2, __VA_ARGS__), \
+               table##_avx512, VECTORISED("avx512"), __VA_ARGS__),                                 \
+        TIERED_ROW(op, TIC_ISA_AVX2, "avx2", precisions, name##_drive, table##_avx2,               \
+                   VECTORISED("avx2"), __VA_ARGS__),                                               \
         TIERED_ROW(op, TIC_ISA_PORTABLE, "portable", precisions, name##_drive, table##_portable,   \
-                   __VA_ARGS__),                                                                   \
+                   VECTORISED("portable"), __VA_ARGS__),                                           \
         REFERENCE_ROW(op, precisions, name##_ref)
 #define UNTIERED(op, precisions, name)                                                             \
     {                                                                                              \
@@ -82,7 +85,7 @@ static const tic_scores_micro scores_portable = {&tic_scores_products_portable,
         SCORES_ROW("portable", op, TIC_ISA_PORTABLE, BOTH, driver, scores_portable, 192,           \
                    "tiles of 4x8 in compiled vectors of 4"),                                       \
         SCORES_ROW("amx-emulated", op, TIC_ISA_PORTABLE, 1 << TIC_BF16, driver,                    \
-                   scores_amx_emulated, 320, "the same in plain C, to the same bits of products"), \
+                   scores_amx_emulated, 320, "amx in plain C, to the same bits of products"),      \
         REFERENCE_ROW(op, BOTH, driver##_ref)
 
 static const tic_attention_bf16 attention_amx = {&tic_attention_bf16_micro_avx512_bf16,
@@ -99,6 +102,7 @@ static const tic_attention_bf16 attention_emulated = {&tic_attention_bf16_micro_
         .micro = &table,                                                                           \
         .knobs = {{"rows", rows, 32, TIC_ATTENTION_ROWS}, {"ahead", 33, 1, 65536}},                \
     }
+#define TILES_BY_FMA "generated tiles by FMA; bf16 is widened"
 #define ATTENTION(op, driver, f32, f32_rows, bf16_rows)                                            \
     ATTENTION_BF16_ROW("amx", op,                                                                  \
                        TIC_ISA_AVX2 | TIC_ISA_AVX512 | TIC_ISA_AVX512_BF16 | TIC_ISA_AMX_BF16,     \
@@ -107,11 +111,12 @@ static const tic_attention_bf16 attention_emulated = {&tic_attention_bf16_micro_
                            driver, attention_bf16, bf16_rows,                                      \
                            "tiles by VDPBF16PS, P and dS in bf16"),                                \
         TIERED_ROW(op, TIC_ISA_AVX2 | TIC_ISA_AVX512, "avx512", BOTH, f32##_drive,                 \
-                   tic_attention_micro_avx512, ATTENTION_KNOBS(f32_rows, 33, 33)),                 \
+                   tic_attention_micro_avx512, TILES_BY_FMA, ATTENTION_KNOBS(f32_rows, 33, 33)),   \
         TIERED_ROW(op, TIC_ISA_AVX2, "avx2", BOTH, f32##_drive, tic_attention_micro_avx2,          \
-                   ATTENTION_KNOBS(f32_rows, 33, 33)),                                             \
+                   TILES_BY_FMA, ATTENTION_KNOBS(f32_rows, 33, 33)),                               \
         TIERED_ROW(op, TIC_ISA_PORTABLE, "portable", BOTH, f32##_drive,                            \
-                   tic_attention_micro_portable, ATTENTION_KNOBS(f32_rows, 33, 33)),               \
+                   tic_attention_micro_portable, "tiles in compiled vectors of 4",                 \
+                   ATTENTION_KNOBS(f32_rows, 33, 33)),                                             \
         ATTENTION_BF16_ROW("amx-emulated", op, TIC_ISA_PORTABLE, driver, attention_emulated,       \
                            bf16_rows, "amx in plain C, to the same bits of products"),             \
         REFERENCE_ROW(op, BOTH, f32##_ref)

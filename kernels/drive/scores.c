@@ -29,8 +29,11 @@ static int64_t least(int64_t a, int64_t b) {
 /* ---- sweeps --------------------------------------------------------------------------------- */
 
 static void wait_for(const int64_t *done, int64_t block) {
-    for (int spins = 0; __atomic_load_n(done, __ATOMIC_ACQUIRE) <= block; spins++)
-        if (spins >= SPINS)
+    int spins = 0;
+    while (__atomic_load_n(done, __ATOMIC_ACQUIRE) <= block)
+        if (spins < SPINS)
+            spins++;
+        else
             sched_yield();
 }
 

@@ -3,8 +3,8 @@
 every number of rows and of vectors up to it, each for two layouts of A, and the table of them that
 kernels/drive/gemm.h describes.
 
-The inner loops are inline assembly: with 24 to 28 sums in 32 registers (12 in 16) neither gcc 12
-nor clang 14 keeps all of them in registers in every function of the family."""
+The inner loops are inline assembly: with 24 to 28 sums in 32 registers (12 in 16) none may be left
+over for a compiler's own ideas. tests/kernels/spills.py checks what came of it."""
 
 import common
 

@@ -200,9 +200,10 @@ static void copy(const tic_gemm_rows *rows) {
         copy_as(rows, TIC_F32, TIC_F32, false);
 }
 
-/* ---- epilogue (kernels.h: tic_gemm_args, in that order)
- * ------------------------------------------ What a call decides for all of a tile is constant in
- * finish_as, and stands in locals: stores could change what `args` points to. */
+/* ---- epilogue -------------------------------------------------------------------------------- */
+
+/* The steps of kernels.h's tic_gemm_args, in their order. What a call decides for all of a tile is
+ * constant in finish_as, and stands in locals: stores could change what `args` points to. */
 
 typedef struct cursor { /* row i0 of the tile, column j0, of a matrix of either type; NULL: none */
     char *at;

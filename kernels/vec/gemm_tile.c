@@ -1,5 +1,5 @@
-/* The generic GEMM micro-kernel: 6 rows by two vectors, 12 accumulators; what runs where BLIS has
- * no kernel for the tier, and everywhere on the portable one. */
+/* The generic GEMM micro-kernel in compiled C: 6 rows by two vectors, 12 accumulators. What runs on
+ * the portable tier; on the others generated ones and BLIS's stand before it. */
 #include "kernels/drive/gemm.h"
 #include "kernels/vec/vec.h"
 
