@@ -129,6 +129,12 @@ size_t tic_gemm_tiles_scratch(const tic_ctx *ctx, const tic_variant *variant, co
 tic_status tic_gemm_ref(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
                         const void *args, tic_error *err);
 
+/* The epilogue stores or accumulates f32 sums and does nothing else. */
+static inline bool tic_gemm_is_direct(const tic_gemm_args *args) {
+    return args->c.type == TIC_F32 && args->bias == NULL && args->act == TIC_ACT_NONE &&
+           args->residual == NULL;
+}
+
 /* "nt,m1024+,n768,k3072,bias,gelu": the shape part of a problem's key, a class of shapes. */
 void tic_gemm_shape(const tic_gemm_args *args, char shape[TIC_SHAPE_TEXT]);
 

@@ -58,14 +58,8 @@ static int64_t equal_parts(int64_t n, int64_t longest) {
     return n > 0 ? ceil_div(n, ceil_div(n, longest)) : 1;
 }
 
-/* The epilogue stores or accumulates f32 sums and does nothing else. */
-static bool is_direct(const tic_gemm_args *args) {
-    return args->c.type == TIC_F32 && args->bias == NULL && args->act == TIC_ACT_NONE &&
-           args->residual == NULL;
-}
-
 static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_gemm_args *args) {
-    shape s = {.args = args, .tier = tier, .direct = is_direct(args)};
+    shape s = {.args = args, .tier = tier, .direct = tic_gemm_is_direct(args)};
     s.packed = tic_gemm_packed_for(args, &tic_gemm_tiles_micro.format);
     s.steps = tic_amx_steps(args->k);
     s.chunk = equal_parts(s.steps, most(1, knobs[0] / TIC_TILE_K));
@@ -295,9 +289,11 @@ static void finish_nothing(const tic_gemm_args *args) {
 static tic_status run_tier(tic_ctx *ctx, const tic_gemm_amx *tier, const int *knobs,
                            const tic_gemm_args *args, tic_error *err) {
     shape s = plan_shape(tier, knobs, args);
+    if (args->n == 0) /* nothing but column sums */
+        return tic_gemm_ref(ctx, NULL, NULL, args, err);
     if (args->colsum != NULL && !args->accumulate)
         memset(args->colsum, 0, sizeof(float) * (size_t)args->m);
-    if (args->m == 0 || args->n == 0)
+    if (args->m == 0)
         return TIC_OK;
     if (args->k == 0) {
         finish_nothing(args);

@@ -83,12 +83,6 @@ static size_t steps_bytes(const tic_gemm_micro *micro, int64_t k, int width) {
     return (size_t)(steps_of(micro, k) * width) * 4;
 }
 
-/* The epilogue stores or accumulates f32 sums and does nothing else. */
-static bool is_direct(const tic_gemm_args *args) {
-    return args->c.type == TIC_F32 && args->bias == NULL && args->act == TIC_ACT_NONE &&
-           args->residual == NULL;
-}
-
 /* The micro-kernel can read A's rows where they are: no conversion, no odd pair at a row's end, and
  * few rows of a tile in the same set of L1. */
 static bool is_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro) {
@@ -123,7 +117,7 @@ static void plan_a(shape *s) {
 static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_gemm_args *args) {
     const tic_gemm_micro *micro = variant->micro;
     int64_t kc = knobs[0], mc = knobs[1], nc = knobs[2];
-    shape s = {.args = args, .micro = micro, .direct = is_direct(args)};
+    shape s = {.args = args, .micro = micro, .direct = tic_gemm_is_direct(args)};
     s.block = round_up(ceil_div(args->k, most(1, ceil_div(args->k, kc))), micro->format.k_unit);
     s.blocks = args->k > 0 ? ceil_div(args->k, s.block) : 1;
     s.span = s.direct ? least(s.blocks, ceil_div(SPAN, most(1, s.block))) : s.blocks;
@@ -488,9 +482,11 @@ tic_status tic_gemm_blocked(tic_ctx *ctx, const tic_variant *variant, const int 
                             const void *arguments, tic_error *err) {
     const tic_gemm_args *args = arguments;
     shape s = plan_shape(variant, knobs, args);
+    if (args->n == 0) /* nothing but column sums */
+        return tic_gemm_ref(ctx, NULL, NULL, args, err);
     if (args->colsum != NULL && !args->accumulate)
         memset(args->colsum, 0, sizeof(float) * (size_t)args->m);
-    if (args->m == 0 || args->n == 0)
+    if (args->m == 0)
         return TIC_OK;
     TIC_TRY(tic_ctx_scratch(ctx, tic_gemm_blocked_scratch(ctx, variant, knobs, args), err));
     const size_t mark = tic_arena_mark(&ctx->scratch);

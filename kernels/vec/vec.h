@@ -263,28 +263,4 @@ static inline float vf_max_of(vf v) {
     return even > odd ? even : odd;
 }
 
-/* ---- exp ----------------------------------------------------------------------------------- */
-
-/* exp(x) for every float: range reduction to |r| <= ln2/2 with ln2 in two parts, the polynomial of
- * degree 7 of Cephes' expf (S. Moshier), scaled in two steps so that results reach from denormals
- * to infinity. Largest relative error on [-87, 88]: 9e-8 (tests/kernels/vec.c). NaN stays NaN. */
-static inline vf vf_exp(vf x) {
-    const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
-    x = vf_min(vf_set(89.0f), vf_max(vf_set(-104.0f), x)); /* x second: a NaN goes through */
-    vf t = vf_fma(x, vf_set(1.44269504f), vf_set(shift));
-    vf n = t - shift;
-    vf r = vf_fnma(n, vf_set(0.693359375f), x); /* exact: 9 bits times n */
-    r = vf_fnma(n, vf_set(-2.12194440e-4f), r);
-    vf p = vf_set(1.9875691500e-4f);
-    p = vf_fma(p, r, vf_set(1.3981999507e-3f));
-    p = vf_fma(p, r, vf_set(8.3334519073e-3f));
-    p = vf_fma(p, r, vf_set(4.1665795894e-2f));
-    p = vf_fma(p, r, vf_set(1.6666665459e-1f));
-    p = vf_fma(p, r, vf_set(5.0000001201e-1f));
-    p = vf_fma(p, r * r, r) + 1.0f;
-    vi e = (vi)t - (vi)vf_set(shift); /* n as an integer */
-    vi e1 = e >> 1, e2 = e - e1;
-    return p * (vf)((e1 + 127) << 23) * (vf)((e2 + 127) << 23);
-}
-
 #endif

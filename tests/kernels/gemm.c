@@ -17,6 +17,10 @@ static void check_edges(tic_ctx *ctx, const tic_variant *variant) {
         for (s.k = 0; s.k <= 50; s.k++)
             check_case(ctx, &s);
     }
+    for (int accumulate = 0; accumulate < 2; accumulate++) { /* no columns of B, but A's sums */
+        setup s = {.trans = TIC_TN, .m = 5, .k = 7, .colsum = true, .accumulate = accumulate};
+        check_case(ctx, &s);
+    }
 }
 
 Test(gemm, edges) {

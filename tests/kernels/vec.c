@@ -26,30 +26,6 @@ static float lane(vf v, int i) {
     return x[i % VF_LANES];
 }
 
-Test(vec, exp_is_within_its_bound) {
-    SKIP_UNLESS_RUNNABLE();
-    double worst = 0;
-    for (int i = 0; i < 2000000; i++) {
-        float x = -87.0f + 175.0f * (float)i / 2000000;
-        double want = exp((double)x), got = lane(vf_exp(vf_set(x)), i);
-        double error = fabs(got - want) / want;
-        worst = error <= worst || isnan(worst) ? worst : error;
-    }
-    cr_assert(worst <= 9e-8, "%g", worst);
-}
-
-Test(vec, exp_of_the_extremes) {
-    SKIP_UNLESS_RUNNABLE();
-    cr_assert(lane(vf_exp(vf_set(0)), 0) == 1);
-    cr_assert(isnan(lane(vf_exp(vf_set(NAN)), 0)));
-    cr_assert(lane(vf_exp(vf_set(INFINITY)), 0) == INFINITY);
-    cr_assert(lane(vf_exp(vf_set(88.8f)), 0) == INFINITY);
-    cr_assert(lane(vf_exp(vf_set(-INFINITY)), 0) == 0);
-    cr_assert(lane(vf_exp(vf_set(-1e30f)), 0) == 0);
-    double want = exp(-100.0); /* denormal: within one of its steps */
-    cr_assert(fabs(lane(vf_exp(vf_set(-100)), 0) - want) <= 1.5e-45);
-}
-
 static void exp2_is_within(vf (*function)(vf), double bound) {
     double worst = 0;
     for (int i = 0; i < 2000000; i++) {
