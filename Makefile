@@ -6,7 +6,7 @@ DEMO ?= demo
 
 # Debian 12 packages: tools, then libraries, then what only tests and benchmarks need.
 PACKAGES = gcc g++ python3 meson ninja-build pkg-config \
-  libblis-openmp-dev libpapi-dev libjpeg62-turbo-dev libjansson-dev libutf8proc-dev \
+  libblis-openmp-dev libpapi-dev libzydis-dev libjpeg62-turbo-dev libjansson-dev libutf8proc-dev \
   zlib1g-dev nettle-dev libcairo2-dev \
   libcriterion-dev libbenchmark-dev
 # Only to be compared with: other BLAS libraries, and an interpreter that has PyTorch.

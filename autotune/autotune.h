@@ -144,6 +144,47 @@ tic_status tic_tune(tic_plan *plan, const tic_problem *problems, int count,
 int tic_tune_missing(const tic_plan *plan, const tic_problem *problems, int count,
                      tic_dtype precision);
 
+/* ---- audit: counters against what was executed ------------------------------------------------
+ */
+
+typedef struct tic_audit_row { /* a kernel and a problem */
+    char problem[96], kernel[64];
+    tic_op op;
+    int calls;        /* in a training step; 0: not told */
+    bool done, holds; /* holds: every number below is as it must be */
+    char why[480];    /* what does not hold: kernel, problem, both numbers, where they part */
+    /* Stepped from the first instruction to the last, at a size with all its edges. */
+    char stepped_size[64];
+    uint64_t stepped_issued;
+    tic_executed stepped;
+    /* At full speed, every call of a product micro-kernel caught: at the problem's own size
+     * (`whole`), or, where there would be too many calls, at a smaller one. */
+    char size[64], whole_size[64];
+    bool whole;
+    uint64_t logical, issued, certified;
+    tic_executed caught;
+    double seconds;
+} tic_audit_row;
+
+typedef struct tic_audit_options {
+    tic_dtype precision;
+    unsigned isa_limit; /* as in tic_ctx_options, as is plan */
+    const tic_plan *plan;
+    bool all;            /* every variant that runs here */
+    const char *variant; /* NULL, or this one for every problem whose operation has it */
+    const char *only;    /* NULL, or a part of problems' names, or an operation */
+    int processes;       /* at once; 0: one a core */
+    /* All may be NULL. Rows are told in their order. */
+    void (*done)(void *user, const tic_audit_row *row, int i, int count);
+    bool (*stop)(void *user); /* true: TIC_EINTERRUPTED */
+    void *user;
+} tic_audit_options;
+/* Proves every row in processes of its own; issued MACs are read through PAPI's software-defined
+ * events. That a row does not hold is told by the row alone, as is the death of its process. On
+ * success *rows is the caller's (tic_free). TIC_EUSAGE when nothing is left to audit. */
+tic_status tic_audit(tic_audit_row **rows, int *count, const tic_problem *problems,
+                     int problem_count, const tic_audit_options *options, tic_error *err);
+
 /* ---- operands of one problem: for the tuner and the benchmarks ------------------------------- */
 
 /* Everything one call needs, filled with small multiples of 1/16: sums of their products are exact

@@ -32,6 +32,10 @@ tic_status tic_verb_tune(const tic_verb *verb, int argc, char **argv, tic_error 
 tic_status tic_verb_run(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_train(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_eval(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_audit(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_verify(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_compare(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_plan(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_embed(const tic_verb *verb, int argc, char **argv, tic_error *err);
 
 /* ---- arguments (args.c) -------------------------------------------------------------------- */

@@ -42,6 +42,20 @@ static const tic_verb verbs[] = {
      "CHECKPOINT --data DIR [flags]", 1, 1, tic_verb_eval,
      "The flags that make the steps are those of the run. In a run's folder the checkpoint's "
      "vocabulary, plan and precision are the run's."},
+    {"audit", "prove the MAC counts, kernel by kernel", "[flags]", 0, 0, tic_verb_audit,
+     "Every distinct kernel and problem of a model's training step: at a few tiles' size each "
+     "instruction is stepped and decoded, and at the problem's own size every call of a product "
+     "micro-kernel is caught. What was executed must be what the counters say, to the MAC."},
+    {"verify", "recheck budgets, ledger, data and checkpoints of a run", "RUN [flags]", 1, 1,
+     tic_verb_verify,
+     "Prints a line for each claim that holds, then `verified`; or stops at the first that does "
+     "not, with exit code 4. --deep also computes some evaluations again."},
+    {"compare", "rank runs that had the same budget, data and evaluation sets", "RUN...", 1,
+     TIC_CLI_POSITIONALS, tic_verb_compare,
+     "Runs that differ in one of these are not ranked: it says in which."},
+    {"plan", "what a pair costs a model: nominal and logical MACs", "[flags]", 0, 0, tic_verb_plan,
+     "Nominal MACs are the paper's currency, logical ones what ticlip's shapes need. What a whole "
+     "run will cost, `ticlip run --dry-run` tells."},
     {"embed", "write a checkpoint's embeddings of pictures and texts as .npy",
      "CHECKPOINT --data DIR|--evalset DIR --vocab FILE --out PREFIX [flags]", 1, 1, tic_verb_embed,
      "Writes PREFIX.images.npy and PREFIX.texts.npy (float32, L2-normalised, a row each) and "

@@ -89,3 +89,16 @@ tic_status tic_budget_step(const tic_experiment *experiment, const tic_config *c
                              .left = macs - spent};
     return TIC_OK;
 }
+
+void tic_budget_carry(const tic_experiment *experiment, const tic_config *config,
+                      const tic_charges *charges, uint64_t carried, tic_step_budget *budget) {
+    const bool strict = experiment->accounting == TIC_STRICT;
+    const uint64_t batch = (uint64_t)experiment->batch;
+    const uint64_t one = batch * (tic_nominal_train(config) + (strict ? charges->per_pair : 0));
+    const uint64_t more = (budget->left + carried) / one;
+    budget->macs += carried;
+    budget->iterations += (int64_t)more;
+    budget->extra += more * batch * charges->per_pair;
+    budget->spent += more * one;
+    budget->left = budget->macs - budget->spent;
+}

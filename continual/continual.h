@@ -95,6 +95,7 @@ typedef struct tic_experiment {
     double lr_decay; /* factor on lr, once a step that goes on from a model */
     tic_warmup_in warmup_in;
     tic_schedule schedule;
+    bool carry;          /* what a step's whole batches leave of its share goes to the next */
     bool keep_optimizer; /* moments carry over from step to step */
     double buffer, replay_share, distill_weight;
     int64_t fisher_pairs;
@@ -226,6 +227,11 @@ typedef struct tic_pool_ask {
  * taken by the smallest keyed hash of their identity: uniformly, and a smaller share is a part of a
  * larger one, so that a buffer only ever forgets. Source: reference/tic-clip.md, Methods. */
 tic_status tic_step_pool(const tic_pool_ask *ask, uint32_t **pool, size_t *size, tic_error *err);
+
+/* With --carry: what the step before left over is added to the budget, and spent on further whole
+ * batches. */
+void tic_budget_carry(const tic_experiment *experiment, const tic_config *config,
+                      const tic_charges *charges, uint64_t carried, tic_step_budget *budget);
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
 
@@ -372,5 +378,30 @@ tic_status tic_train_one(const tic_experiment *experiment, const char *method, c
 
 /* results.json of a run folder, as text; the caller's (tic_free). */
 tic_status tic_results_read(const char *run, char **json, tic_error *err);
+
+/* ---- verification ------------------------------------------------------------------------------
+ */
+
+typedef struct tic_verify_options {
+    const char *run;  /* as given to tic_verify */
+    const char *data; /* where the data are now; NULL: where they were */
+    int64_t threads;
+    int deep;        /* evaluations that are computed again */
+    uint64_t sample; /* which: a seed */
+    const tic_hooks *hooks;
+    /* Told of every claim that holds, in order; may be NULL. */
+    void (*claim)(void *user, const char *name, const char *text);
+    void *user;
+} tic_verify_options;
+/* Rechecks a run's folder: the ledger's chain, settings, results, vocabulary, plan, data, and of
+ * every step its budget, the pairs it was trained on in their order, logical MACs by purpose from
+ * the captions' tokens, issued ones within the plan's padding, the checkpoint's hashes, the scores'
+ * arithmetic. TIC_EVERIFY naming what does not hold first; writes nothing but an index. */
+tic_status tic_verify(const char *run, const tic_verify_options *options, tic_error *err);
+
+/* Results of several runs, for a ranking. Runs whose budgets, data or evaluation sets differ are
+ * TIC_EVERIFY naming in what. *json is {"runs":[{"run","method","task","in_domain","backward",
+ * "forward","budget","nominal"}...]}, best mean first; the caller's (tic_free). */
+tic_status tic_compare(const char *const *runs, int count, char **json, tic_error *err);
 
 #endif

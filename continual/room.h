@@ -18,12 +18,19 @@ typedef struct tic_spent {
     uint64_t extra;   /* nominal, beside training: tic_method_charges */
     double seconds;   /* of training, or of evaluation */
     tic_macs by[TIC_PURPOSE_COUNT];
+    char order[65]; /* of the pairs trained on: tic_order_begin; "" when there were none */
 } tic_spent;
+/* The order of training as one hash, carried from batch to batch: SHA-256 over the text before it
+ * ("" at first) and the batch's identities. */
+void tic_order_begin(tic_sha256 *hash, const char *before);
+void tic_order_add(tic_sha256 *hash, const tic_id *id);
+void tic_order_end(tic_sha256 *hash, char order[65]);
 void tic_spent_add(tic_spent *sum, const tic_spent *more);
 /* Adds what `ctx` counted since `before`. */
 void tic_spent_count(tic_spent *spent, const tic_ctx *ctx, const tic_counters *before);
 /* {"iterations":n, "pairs":n, "nominal":n, "extra":n, "seconds":x,
- * "macs":{PURPOSE:{"logical":n,"issued":n}}}; a new reference, NULL without memory. */
+ * "macs":{PURPOSE:{"logical":n,"issued":n}},"order":HASH}, order where there is one; a new
+ * reference, NULL without memory. */
 json_t *tic_spent_json(const tic_spent *spent);
 json_t *tic_spent_purposes(const tic_spent *spent); /* the "macs" of it */
 /* False when a key is missing, mistyped or negative, or a purpose unknown. */

@@ -32,6 +32,8 @@ tic_status tic_run_list(const tic_session *s, tic_item **items, int *count, tic_
         item->charges = tic_method_charges(s->x, &s->config, item->method, &s->steps, item->step);
         status = tic_budget_step(s->x, &s->config, item->method, &item->charges, steps, item->step,
                                  &item->budget, err);
+        if (s->x->carry && item->step > 0 && status == TIC_OK)
+            tic_budget_carry(s->x, &s->config, &item->charges, item[-1].budget.left, &item->budget);
         for (int k = i - 1; k >= 0 && status == TIC_OK; k--)
             if (same_training(&(*items)[k], item))
                 item->same_as = k; /* the earliest in the end */

@@ -21,15 +21,40 @@ static tic_status log_start(tic_session *s, const tic_item *item, const tic_job 
                           err);
 }
 
+/* The other files that a step leaves, with their hashes. */
+static tic_status hash_files(const char *folder, json_t **out, tic_error *err) {
+    static const char *const names[] = {"open_clip_config.json",
+                                        "trunk/open_clip_model.safetensors", TIC_OPTIMIZER_FILE,
+                                        TIC_ALIGNMENT_FILE};
+    *out = json_object();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[TIC_PATH], hex[65];
+        tic_status status = tic_path_join(path, sizeof path, folder, names[i], err);
+        if (status == TIC_OK && !tic_file_exists(path))
+            continue;
+        if (status == TIC_OK)
+            status = tic_file_sha256(path, hex, err);
+        if (status == TIC_OK && json_object_set_new(*out, names[i], json_string(hex)) != 0)
+            status = tic_fail(err, TIC_ERESOURCE, "no memory for the hashes of a checkpoint");
+        if (status != TIC_OK) {
+            json_decref(*out);
+            return status;
+        }
+    }
+    return TIC_OK;
+}
+
 static tic_status log_end(tic_session *s, const tic_item *item, const char *folder,
                           const char *same_as, const tic_spent *spent, tic_error *err) {
     char weights[TIC_PATH], hex[65];
     TIC_TRY(tic_path_join(weights, sizeof weights, folder, "open_clip_model.safetensors", err));
+    json_t *files;
     TIC_TRY(tic_file_sha256(weights, hex, err));
-    json_t *event =
-        json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "event", "step_end", "method",
-                  item->method->name, "step", tic_item_step(s, item), "budget",
-                  (json_int_t)item->budget.macs, "weights", hex, "spent", tic_spent_json(spent));
+    TIC_TRY(hash_files(folder, &files, err));
+    json_t *event = json_pack("{s:s, s:s, s:s, s:I, s:s, s:o, s:o}", "event", "step_end", "method",
+                              item->method->name, "step", tic_item_step(s, item), "budget",
+                              (json_int_t)item->budget.macs, "weights", hex, "files", files,
+                              "spent", tic_spent_json(spent));
     if (same_as != NULL)
         json_object_set_new(event, "same_as", json_string(same_as));
     return tic_ledger_add(&s->ledger, event, err);

@@ -57,6 +57,8 @@ static const tic_setting settings[] = {
     CHOICE("warmup-in", "first|none|all|tenth",
            "steps that warm up: from random weights; none; all; the later ones a tenth as long",
            warmup_in),
+    {"carry", "BOOL", "what a step leaves of its share, less than a batch, goes to the next",
+     "false|true", TIC_SET_BOOL, NO_RANGE, AT(carry)},
     {"keep-optimizer", "BOOL", "AdamW's moments carry over from step to step", "false|true",
      TIC_SET_BOOL, NO_RANGE, AT(keep_optimizer)},
     REAL("buffer", "X", "size of a replay buffer, in pairs of the new step", 0, 1e6, buffer),

@@ -1,5 +1,6 @@
 /* What a step spent: iterations, pairs, time and MACs by purpose, and their json. */
 #include "room.h"
+#include <stdio.h>
 #include <string.h>
 
 void tic_spent_add(tic_spent *sum, const tic_spent *more) {
@@ -12,6 +13,21 @@ void tic_spent_add(tic_spent *sum, const tic_spent *more) {
         sum->by[p].logical += more->by[p].logical;
         sum->by[p].issued += more->by[p].issued;
     }
+}
+
+void tic_order_begin(tic_sha256 *hash, const char *before) {
+    tic_sha256_init(hash);
+    tic_sha256_add(hash, before, strlen(before));
+}
+
+void tic_order_add(tic_sha256 *hash, const tic_id *id) {
+    tic_sha256_add(hash, id, sizeof *id);
+}
+
+void tic_order_end(tic_sha256 *hash, char order[65]) {
+    uint8_t digest[32];
+    tic_sha256_end(hash, digest);
+    tic_sha256_hex(digest, order);
 }
 
 void tic_spent_count(tic_spent *spent, const tic_ctx *ctx, const tic_counters *before) {
@@ -41,10 +57,16 @@ json_t *tic_spent_purposes(const tic_spent *spent) {
 }
 
 json_t *tic_spent_json(const tic_spent *spent) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:o}", "iterations", (json_int_t)spent->iterations,
-                     "pairs", (json_int_t)spent->pairs, "nominal", (json_int_t)spent->nominal,
-                     "extra", (json_int_t)spent->extra, "seconds", spent->seconds, "macs",
-                     tic_spent_purposes(spent));
+    json_t *json = json_pack(
+        "{s:I, s:I, s:I, s:I, s:f, s:o}", "iterations", (json_int_t)spent->iterations, "pairs",
+        (json_int_t)spent->pairs, "nominal", (json_int_t)spent->nominal, "extra",
+        (json_int_t)spent->extra, "seconds", spent->seconds, "macs", tic_spent_purposes(spent));
+    if (json != NULL && spent->order[0] != '\0' &&
+        json_object_set_new(json, "order", json_string(spent->order)) != 0) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
 }
 
 static bool read_count(const json_t *object, const char *key, uint64_t *out) {
@@ -74,6 +96,9 @@ bool tic_spent_read(const json_t *json, tic_spent *out) {
     out->iterations = (int64_t)iterations;
     out->pairs = (int64_t)pairs;
     out->seconds = json_number_value(seconds);
+    const char *order = json_string_value(json_object_get(json, "order"));
+    if (order != NULL)
+        snprintf(out->order, sizeof out->order, "%s", order);
     json_object_foreach(macs, name, value) if (!read_purpose(name, value, out)) return false;
     return true;
 }

@@ -234,6 +234,15 @@ static tic_status write_scalars(training *t, const tic_event *event, double seco
                          scalars, (int)(sizeof scalars / sizeof scalars[0]), err);
 }
 
+static void add_to_order(training *t, const tic_batch *batch) {
+    const tic_pair *pairs = tic_index_pairs(t->s->index);
+    tic_sha256 hash;
+    tic_order_begin(&hash, t->spent.order);
+    for (int64_t i = 0; i < batch->n; i++)
+        tic_order_add(&hash, &pairs[batch->pairs[i]].id);
+    tic_order_end(&hash, t->spent.order);
+}
+
 /* Adds the iteration to what was spent, and tells of it. */
 static tic_status account(training *t, tic_event *event, double seconds, tic_error *err) {
     tic_session *s = t->s;
@@ -301,6 +310,7 @@ static tic_status iterate(training *t, tic_error *err) {
         return not_finite(t, batch, err);
     if (status != TIC_OK)
         return status;
+    add_to_order(t, batch);
     event.loss = loss.total;
     event.contrastive = loss.contrastive;
     event.scale = tic_model_scale(s->model);

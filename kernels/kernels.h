@@ -452,10 +452,49 @@ tic_status tic_adamw(tic_ctx *ctx, const tic_adamw_args *args, tic_error *err);
 /* Sum of squares of x[n] in double; not finite exactly when an element is NaN or Inf. */
 tic_status tic_square_sum(tic_ctx *ctx, const float *x, int64_t n, double *out, tic_error *err);
 
+/* ---- audit: what a call really executed --------------------------------------------------------
+ */
+
+/* MACs, as kernels/room.h (TIC_PRODUCT) says what one is. */
+typedef struct tic_executed {
+    uint64_t fma, multiply_add, dot, tile; /* in product micro-kernels: FMAs; multiplications with
+                                              an addition each; VDPBF16PS; TDPBF16PS */
+    uint64_t elementwise;                  /* FMAs and multiplications elsewhere: no MACs */
+    uint64_t misplaced;                    /* of VDPBF16PS and tiles elsewhere: there may be none */
+    uint64_t calls, instructions;          /* calls of product micro-kernels; all instructions */
+    const char *misplaced_in;              /* a function; NULL: there is none */
+} tic_executed;
+uint64_t tic_executed_macs(const tic_executed *executed);
+
+/* The first time that a counter was told something else than what had been executed since it was
+ * told before; teller NULL: never. */
+typedef struct tic_parting {
+    const char *teller, *worker; /* functions: that counted, and that multiplied most */
+    uint64_t executed, told;
+} tic_parting;
+
+/* Watches calls of one context, which it borrows, by means that a program cannot share: it handles
+ * SIGTRAP and writes into the program's code, so do it in a process of its own. On success *out is
+ * the caller's (tic_trace_free). TIC_EINPUT when the program was stripped. */
+typedef struct tic_trace tic_trace;
+tic_status tic_trace_new(tic_trace **out, tic_ctx *ctx, tic_error *err);
+void tic_trace_free(tic_trace *trace); /* NULL is allowed */
+typedef tic_status (*tic_traced_fn)(void *user, tic_error *err);
+/* Makes the call, stepping every instruction of every thread of the context: 20,000 to 60,000 a
+ * second. Names in *out and *parting are borrowed from the trace. */
+tic_status tic_trace_step(tic_trace *trace, tic_traced_fn call, void *user, tic_executed *out,
+                          tic_parting *parting, tic_error *err);
+/* Makes the call at full speed and catches every call of a product micro-kernel. The first with a
+ * set of arguments is stepped, others with the same arguments are counted. Only MACs and calls are
+ * filled. The context must have one thread. */
+tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, tic_executed *out,
+                           tic_error *err);
+
 /* ---- software-defined events --------------------------------------------------------------- */
 
 /* Exports `ctx`'s counters through PAPI as sde:::ticlip::MACS_ISSUED, ..._LOGICAL and one
- * MACS_ISSUED_<PURPOSE> each, until the context is freed. One context at a time. */
+ * MACS_ISSUED_<PURPOSE> and MACS_ISSUED_<OPERATION> each, until the context is freed. One context
+ * at a time. */
 tic_status tic_papi_export(tic_ctx *ctx, tic_error *err);
 /* Reads one of them back through PAPI's own API, e.g. "MACS_ISSUED". */
 tic_status tic_papi_read(const char *event, int64_t *value, tic_error *err);

@@ -9,7 +9,14 @@
 #include <string.h>
 
 static const char library_name[] = "ticlip";
-enum { ISSUED = TIC_PURPOSE_COUNT, LOGICAL, EVENTS, EVENT_TEXT = 64 };
+/* By purpose, then by operation, then the sums. */
+enum {
+    BY_OPERATION = TIC_PURPOSE_COUNT,
+    ISSUED = BY_OPERATION + TIC_OP_COUNT,
+    LOGICAL,
+    EVENTS,
+    EVENT_TEXT = 64
+};
 
 /* The one exported context. SDE hands `&slots[i]` back when it wants event i's value. */
 static struct {
@@ -18,16 +25,31 @@ static struct {
     int slots[EVENTS];
 } exported;
 
-/* "MACS_ISSUED", "MACS_LOGICAL", "MACS_ISSUED_FORWARD" ... */
+static const char *part_name(int event) {
+    return event < BY_OPERATION ? tic_purpose_name((tic_purpose)event)
+                                : tic_op_name((tic_op)(event - BY_OPERATION));
+}
+
+/* "MACS_ISSUED", "MACS_LOGICAL", "MACS_ISSUED_FORWARD" ..., "MACS_ISSUED_GEMM" ... */
 static void event_name(int event, char name[EVENT_TEXT]) {
     if (event >= ISSUED) {
         snprintf(name, EVENT_TEXT, event == ISSUED ? "MACS_ISSUED" : "MACS_LOGICAL");
         return;
     }
     int used = snprintf(name, EVENT_TEXT, "MACS_ISSUED_");
-    for (const char *p = tic_purpose_name((tic_purpose)event); *p != '\0'; p++)
+    for (const char *p = part_name(event); *p != '\0'; p++)
         name[used++] = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
     name[used] = '\0';
+}
+
+static void event_about(int event, char text[EVENT_TEXT * 2]) {
+    if (event == ISSUED)
+        snprintf(text, EVENT_TEXT * 2, "multiply-adds executed by ticlip's kernels, with padding");
+    else if (event == LOGICAL)
+        snprintf(text, EVENT_TEXT * 2, "multiply-adds that the shapes needed");
+    else
+        snprintf(text, EVENT_TEXT * 2, "multiply-adds executed, with padding: %s %s",
+                 event < BY_OPERATION ? "for" : "by", part_name(event));
 }
 
 static long long value_of(void *slot) {
@@ -35,12 +57,17 @@ static long long value_of(void *slot) {
         return 0;
     int event = *(const int *)slot;
     tic_counters counters;
+    long long sum = 0;
     tic_ctx_counters(exported.ctx, &counters);
     if (event == ISSUED)
         return (long long)tic_counters_sum(&counters).issued;
     if (event == LOGICAL)
         return (long long)tic_counters_sum(&counters).logical;
-    return (long long)tic_counters_purpose(&counters, (tic_purpose)event).issued;
+    if (event < BY_OPERATION)
+        return (long long)tic_counters_purpose(&counters, (tic_purpose)event).issued;
+    for (int p = 0; p < TIC_PURPOSE_COUNT; p++)
+        sum += (long long)counters.by[p][event - BY_OPERATION].issued;
+    return sum;
 }
 
 tic_status tic_papi_export(tic_ctx *ctx, tic_error *err) {
@@ -50,8 +77,9 @@ tic_status tic_papi_export(tic_ctx *ctx, tic_error *err) {
     if (exported.handle == NULL)
         return tic_fail(err, TIC_ERESOURCE, "PAPI: cannot register software-defined events");
     for (int event = 0; event < EVENTS; event++) {
-        char name[EVENT_TEXT];
+        char name[EVENT_TEXT], about[EVENT_TEXT * 2];
         event_name(event, name);
+        event_about(event, about);
         exported.slots[event] = event;
         if (papi_sde_register_counter_cb(exported.handle, name, PAPI_SDE_RO | PAPI_SDE_INSTANT,
                                          PAPI_SDE_long_long, value_of,
@@ -59,7 +87,7 @@ tic_status tic_papi_export(tic_ctx *ctx, tic_error *err) {
             papi_sde_shutdown(exported.handle);
             return tic_fail(err, TIC_ERESOURCE, "PAPI: cannot register the event %s", name);
         }
-        papi_sde_describe_counter(exported.handle, name, "multiply-adds counted by ticlip");
+        papi_sde_describe_counter(exported.handle, name, about);
     }
     exported.ctx = ctx;
     return TIC_OK;

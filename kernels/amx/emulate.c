@@ -65,7 +65,7 @@ static float flush(float x) {
  * float from there, it is what rounding the exact sum would give (Boldo & Melquiond 2008). A result
  * is denormal when it is below 2^-126 after rounding to 24 bits, as if exponents had no end: from
  * half a step below on it is 2^-126. */
-static float fused(float a, float b, float c) {
+static inline __attribute__((always_inline)) float fused(float a, float b, float c) {
     double product = (double)a * (double)b, sum = product + (double)c;
     double part = sum - product;
     double missed = (product - (sum - part)) + ((double)c - part);
@@ -87,7 +87,7 @@ static float bf16_at(const tile *t, int i, int x) {
     return flushed((uint32_t)value << 16);
 }
 
-TIC_PRODUCT_BF16 void tic_emulate_product(int c, int a, int b) {
+TIC_PRODUCT void tic_emulate_product(int c, int a, int b) {
     int pairs = tiles[a].row_bytes / 4, columns = tiles[c].row_bytes / 4;
     float right[ROWS][ROW_BYTES / 2];
     for (int q = 0; q < pairs; q++)

@@ -1,5 +1,6 @@
 /* Reference of attention, forward and backward: one query row at a time, sums in double. */
 #include "kernels/ops.h"
+#include "kernels/ref/dot.h"
 
 #include <math.h>
 
@@ -11,25 +12,18 @@ typedef struct row { /* one query row of one head */
     int head;
 } row;
 
-TIC_PRODUCT static double dot(const row *r, tic_mat x, int64_t i, tic_mat y, int64_t j) {
-    double sum = 0;
-    for (int64_t c = 0; c < r->a->head_dim; c++)
-        sum += (double)tic_mat_get(x, i, r->column + c) * tic_mat_get(y, j, r->column + c);
-    return sum;
+/* Row i of x, the head's columns. */
+static tic_line line(const row *r, tic_mat x, int64_t i) {
+    return tic_line_along(x, i, r->column);
+}
+
+static double dot(const row *r, tic_mat x, int64_t i, tic_mat y, int64_t j) {
+    return tic_line_dot(r->a->head_dim, line(r, x, i), line(r, y, j));
 }
 
 /* sum_j p[j] x[key + j, c] over the keys that the row sees */
-TIC_PRODUCT static double weighted(const row *r, const double *p, tic_mat x, int64_t c) {
-    double sum = 0;
-    for (int64_t j = 0; j < r->visible; j++)
-        sum += p[j] * tic_mat_get(x, r->key + j, c);
-    return sum;
-}
-
-/* y[c] += p x[i, c] over the head's columns */
-TIC_PRODUCT static void add_row(const row *r, double p, tic_mat x, int64_t i, double *y) {
-    for (int64_t c = 0; c < r->a->head_dim; c++)
-        y[c] += p * tic_mat_get(x, i, r->column + c);
+static double weighted(const row *r, const double *p, tic_mat x, int64_t c) {
+    return tic_line_dot(r->visible, tic_line_f64(p, 1), tic_line_down(x, r->key, c));
 }
 
 /* rowsum(dO ∘ O): elementwise, not a product */
@@ -75,8 +69,8 @@ static void backward_row(const row *r, double *p, double *sums) {
         double pj = exp(a->scale * dot(r, a->q, r->query, a->k, r->key + j) - lse);
         p[j] = a->scale * pj * (dot(r, a->d_o, r->query, a->v, r->key + j) - delta); /* dS */
         double *dk = sums + j * 2 * d, *dv = dk + d;
-        add_row(r, p[j], a->q, r->query, dk);
-        add_row(r, pj, a->d_o, r->query, dv);
+        tic_line_add(d, p[j], line(r, a->q, r->query), dk);
+        tic_line_add(d, pj, line(r, a->d_o, r->query), dv);
     }
     for (int64_t c = r->column; c < r->column + d; c++)
         tic_mat_put(a->dq, r->query, c, (float)weighted(r, p, a->k, c));

@@ -2,6 +2,7 @@
  * Precision bf16 rounds what a product would round: the features (except for the diagonal of the
  * contrastive scores, which stays f32) and the scores' gradient. */
 #include "kernels/ops.h"
+#include "kernels/ref/dot.h"
 
 #include <math.h>
 
@@ -9,19 +10,14 @@ static double rounded(double x, tic_dtype precision) {
     return precision == TIC_BF16 ? tic_from_bf16(tic_to_bf16((float)x)) : x;
 }
 
-TIC_PRODUCT static double dot(int64_t d, const float *x, const float *y, tic_dtype precision) {
-    double sum = 0;
-    for (int64_t c = 0; c < d; c++)
-        sum += rounded(x[c], precision) * rounded(y[c], precision);
-    return sum;
-}
-
 /* s[b,b] = scale image textᵀ */
 static void score(int64_t b, int64_t d, const float *image, const float *text, float scale,
                   tic_dtype precision, double *s) {
+    const bool round = precision == TIC_BF16;
     for (int64_t i = 0; i < b; i++)
         for (int64_t j = 0; j < b; j++)
-            s[i * b + j] = scale * dot(d, image + i * d, text + j * d, precision);
+            s[i * b + j] = scale * tic_line_dot(d, tic_line_f32(image + i * d, 1, round),
+                                                tic_line_f32(text + j * d, 1, round));
 }
 
 /* One element of the diagonal, never rounded: elementwise work beside the product. */
@@ -49,22 +45,19 @@ static void all_log_sum_exps(int64_t b, const double *s, double *row, double *co
     }
 }
 
-/* sum_j scale ds[j ld] x[j, c] */
-TIC_PRODUCT static double weighted(int64_t b, int64_t d, const double *ds, int64_t ld, float scale,
-                                   const float *x, tic_dtype precision) {
-    double sum = 0;
-    for (int64_t j = 0; j < b; j++)
-        sum += rounded(scale * ds[j * ld], precision) * rounded(x[j * d], precision);
-    return sum;
-}
-
-/* d_image = scale ds text, d_text = scale dsᵀ image, unless they are NULL; answers score(). */
+/* d_image = scale ds text, d_text = scale dsᵀ image, unless they are NULL; answers score(). ds
+ * becomes what the products take. */
 static void score_backward(int64_t b, int64_t d, const float *image, const float *text, float scale,
-                           tic_dtype precision, const double *ds, float *d_image, float *d_text) {
+                           tic_dtype precision, double *ds, float *d_image, float *d_text) {
+    const bool round = precision == TIC_BF16;
+    for (int64_t i = 0; d_image && i < b * b; i++)
+        ds[i] = rounded(scale * ds[i], precision);
     for (int64_t i = 0; d_image && i < b; i++)
         for (int64_t c = 0; c < d; c++) {
-            d_image[i * d + c] = (float)weighted(b, d, ds + i * b, 1, scale, text + c, precision);
-            d_text[i * d + c] = (float)weighted(b, d, ds + i, b, scale, image + c, precision);
+            d_image[i * d + c] = (float)tic_line_dot(b, tic_line_f64(ds + i * b, 1),
+                                                     tic_line_f32(text + c, d, round));
+            d_text[i * d + c] =
+                (float)tic_line_dot(b, tic_line_f64(ds + i, b), tic_line_f32(image + c, d, round));
         }
 }
 

@@ -1,5 +1,6 @@
 /* The truth of gemm: sums and epilogue in double, one element after the other. */
 #include "kernels/drive/gemm.h"
+#include "kernels/ref/dot.h"
 
 #include <math.h>
 
@@ -20,16 +21,15 @@ static void put(tic_mat mat, int64_t i, int64_t j, double value) {
         ((float *)mat.data)[at] = (float)value;
 }
 
-TIC_PRODUCT static double product(const tic_gemm_args *args, int64_t i, int64_t j) {
-    double sum = 0;
-    for (int64_t p = 0; p < args->k; p++) {
-        double a = args->trans == TIC_TN ? element(args->a, p, i, args->precision)
-                                         : element(args->a, i, p, args->precision);
-        double b = args->trans == TIC_NT ? element(args->b, j, p, args->precision)
-                                         : element(args->b, p, j, args->precision);
-        sum += a * b;
-    }
-    return sum;
+/* Row i of op(A), column j of op(B). */
+static double product(const tic_gemm_args *args, int64_t i, int64_t j) {
+    const bool round = args->precision == TIC_BF16;
+    tic_line a =
+        args->trans == TIC_TN ? tic_line_down(args->a, 0, i) : tic_line_along(args->a, i, 0);
+    tic_line b =
+        args->trans == TIC_NT ? tic_line_along(args->b, j, 0) : tic_line_down(args->b, 0, j);
+    a.round = b.round = round;
+    return tic_line_dot(args->k, a, b);
 }
 
 static double act(double x, tic_act which) {

@@ -76,6 +76,29 @@ Test(budget, pairs_are_the_same_currency) {
     cr_assert_eq(a.iterations, 11000 / 7);
 }
 
+/* With carrying, what was spent up to any step is the most whole batches that its shares pay for.
+ */
+Test(budget, carried_leftovers_are_never_lost_and_never_too_much) {
+    uint64_t batch = 7 * tic_nominal_train(&config);
+    for (int k = 0; k < 50; k++) {
+        uint64_t left = 0, spent = 0, share = 0;
+        x.pairs = 7 * 9 + 13 * k;
+        x.macs = 0;
+        for (int step = 0; step < 9; step++) {
+            tic_step_budget b = budget_of("sequential", 9, step);
+            share += b.macs;
+            if (step > 0)
+                tic_budget_carry(&x, &config, &(tic_charges){0, 0}, left, &b);
+            left = b.left;
+            spent += b.spent;
+            cr_assert_eq(b.spent + b.left, b.macs);
+            cr_assert_eq(b.spent, (uint64_t)b.iterations * batch);
+            cr_assert_eq(spent, share / batch * batch);
+            cr_assert_eq(spent + left, share);
+        }
+    }
+}
+
 Test(budget, refusals) {
     tic_step_budget b;
     const tic_method *method = tic_method_get(0);

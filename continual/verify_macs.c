@@ -1,0 +1,257 @@
+/* Budgets, the order of the samples, and MACs, computed again from settings, data and shapes. */
+#include "verify.h"
+#include <stdio.h>
+#include <string.h>
+
+/* ---- what the shapes need ----------------------------------------------------------------------
+ */
+
+/* Tokens of the pair's caption, counted once. */
+static tic_status tokens_of(tic_verifying *v, uint32_t pair, int *tokens) {
+    enum { MOST = 4096 };
+    int32_t ids[MOST];
+    char *text;
+    if (v->tokens[pair] == 0) {
+        TIC_TRY(tic_index_caption(v->s.index, pair, &text, v->err));
+        tic_status status =
+            tic_tokenize_caption(v->s.vocab, text, v->s.config.context_length, ids, tokens, v->err);
+        tic_free(text);
+        TIC_TRY(status);
+        v->tokens[pair] = (uint16_t)*tokens;
+    }
+    *tokens = v->tokens[pair];
+    return TIC_OK;
+}
+
+/* Logical MACs of the text tower for one caption of each length; [context + 1] each. */
+typedef struct text_costs {
+    uint64_t *forward, *backward;
+} text_costs;
+
+static tic_status text_costs_of(const tic_verifying *v, text_costs *out) {
+    const size_t count = (size_t)v->s.config.context_length + 1;
+    TIC_TRY(tic_alloc(&out->forward, 2 * count, sizeof(uint64_t), v->err));
+    out->backward = out->forward + count;
+    for (size_t n = 1; n < count; n++) {
+        const int32_t offsets[2] = {0, (int32_t)n};
+        out->forward[n] = tic_logical_text(&v->s.config, 1, offsets, false);
+        out->backward[n] = tic_logical_text(&v->s.config, 1, offsets, true);
+    }
+    return TIC_OK;
+}
+
+typedef struct stream { /* of a step, walked from its first pair to its last */
+    uint64_t text_forward, text_backward;
+    char order[65];
+} stream;
+
+static tic_status walk(tic_verifying *v, const tic_item *item, const uint32_t *pool, size_t size,
+                       stream *out) {
+    const tic_pair *pairs = tic_index_pairs(v->s.index);
+    const uint64_t seed = tic_stream_seed(v->x.seed, item->step);
+    const int64_t batch = v->x.batch;
+    text_costs costs;
+    TIC_TRY(text_costs_of(v, &costs));
+    tic_status status = TIC_OK;
+    for (int64_t i = 0; i < item->budget.iterations && status == TIC_OK; i++) {
+        tic_sha256 hash;
+        tic_order_begin(&hash, out->order);
+        for (int64_t k = 0; k < batch && status == TIC_OK; k++) {
+            const uint32_t pair = tic_stream_pair(pool, size, seed, (uint64_t)(i * batch + k));
+            int tokens = 0;
+            status = tokens_of(v, pair, &tokens);
+            out->text_forward += costs.forward[tokens];
+            out->text_backward += costs.backward[tokens];
+            tic_order_add(&hash, &pairs[pair].id);
+        }
+        tic_order_end(&hash, out->order);
+    }
+    tic_free(costs.forward);
+    return status;
+}
+
+/* ---- the padding that the plan needs -----------------------------------------------------------
+ */
+
+/* Issued over logical MACs of a training step's problems at 16 tokens a caption, each run once. */
+tic_status tic_verify_padding(tic_verifying *v) {
+    const tic_model_options options = {.batch = v->x.batch,
+                                       .micro_batch = v->s.micro_batch,
+                                       .precision = v->s.precision,
+                                       .train = true};
+    tic_problems problems;
+    double logical = 0, issued = 0;
+    TIC_TRY(tic_model_problems(&problems, &v->s.config, &options, 16, v->err));
+    tic_status status = TIC_OK;
+    for (size_t i = 0; i < problems.count && status == TIC_OK; i++) {
+        tic_counters before, after;
+        tic_operands *operands;
+        status = tic_operands_new(&operands, &problems.list[i], v->s.precision, v->err);
+        if (status != TIC_OK)
+            break;
+        status = tic_operands_prepare(operands, v->s.ctx, v->err);
+        tic_ctx_counters(v->s.ctx, &before);
+        if (status == TIC_OK)
+            status = tic_operands_run(operands, v->s.ctx, v->err);
+        tic_ctx_counters(v->s.ctx, &after);
+        tic_operands_free(operands);
+        const tic_macs a = tic_counters_sum(&before), b = tic_counters_sum(&after);
+        logical += problems.list[i].calls * (double)(b.logical - a.logical);
+        issued += problems.list[i].calls * (double)(b.issued - a.issued);
+    }
+    tic_problems_free(&problems);
+    TIC_TRY(status);
+    v->padding = logical > 0 ? issued / logical : 1;
+    return TIC_OK;
+}
+
+/* ---- claims ------------------------------------------------------------------------------------
+ */
+
+static tic_status verify_budget(const tic_verifying *v, const tic_item *item, const char *name,
+                                const json_t *event, const tic_spent *spent) {
+    const tic_step_budget *b = &item->budget;
+    const uint64_t pair = tic_nominal_train(&v->s.config);
+    const uint64_t told = (uint64_t)json_integer_value(json_object_get(event, "budget"));
+    if (told != b->macs)
+        return tic_broken(v, name, "a budget of %llu MACs, by the settings it is %llu",
+                          (unsigned long long)told, (unsigned long long)b->macs);
+    if (spent->iterations != b->iterations || spent->pairs != b->iterations * v->x.batch)
+        return tic_broken(v, name,
+                          "%lld iterations and %lld pairs, the budget pays for %lld and %lld",
+                          (long long)spent->iterations, (long long)spent->pairs,
+                          (long long)b->iterations, (long long)(b->iterations * v->x.batch));
+    if (spent->nominal != (uint64_t)spent->pairs * pair)
+        return tic_broken(v, name, "%llu nominal MACs, %lld pairs are %llu",
+                          (unsigned long long)spent->nominal, (long long)spent->pairs,
+                          (unsigned long long)((uint64_t)spent->pairs * pair));
+    if (spent->extra != b->extra)
+        return tic_broken(v, name, "%llu nominal MACs beside training, the method needs %llu",
+                          (unsigned long long)spent->extra, (unsigned long long)b->extra);
+    const uint64_t charged = spent->nominal + (v->x.accounting == TIC_STRICT ? spent->extra : 0);
+    if (charged > b->macs)
+        return tic_broken(v, name, "%llu nominal MACs are more than its budget of %llu",
+                          (unsigned long long)charged, (unsigned long long)b->macs);
+    tic_claim(v, name, "%lld pairs, %.6g of %.6g nominal MACs%s", (long long)spent->pairs,
+              (double)charged, (double)b->macs,
+              spent->extra == 0               ? ""
+              : v->x.accounting == TIC_STRICT ? ", all of the method's work included"
+                                              : ", what the method needs besides not charged");
+    return TIC_OK;
+}
+
+static tic_status verify_purpose(const tic_verifying *v, const char *name, tic_purpose purpose,
+                                 const tic_spent *spent, uint64_t logical) {
+    if (spent->by[purpose].logical == logical)
+        return TIC_OK;
+    return tic_broken(v, name, "%llu logical MACs for %s, the shapes need %llu",
+                      (unsigned long long)spent->by[purpose].logical, tic_purpose_name(purpose),
+                      (unsigned long long)logical);
+}
+
+/* At most a quarter more than the plan's own step: rows of captions fill tiles less evenly. */
+static tic_status verify_issued(const tic_verifying *v, const char *name, const tic_spent *spent,
+                                double *ratio) {
+    uint64_t logical = 0, issued = 0;
+    for (int p = 0; p < TIC_PURPOSE_COUNT; p++) {
+        if (spent->by[p].issued < spent->by[p].logical)
+            return tic_broken(v, name,
+                              "%llu MACs issued for %s, fewer than the %llu that are needed",
+                              (unsigned long long)spent->by[p].issued, tic_purpose_name(p),
+                              (unsigned long long)spent->by[p].logical);
+        logical += spent->by[p].logical;
+        issued += spent->by[p].issued;
+    }
+    *ratio = logical > 0 ? (double)issued / (double)logical : 1;
+    if (!(*ratio <= 1.25 * v->padding))
+        return tic_broken(v, name, "%.3f MACs issued for a logical one, the plan's padding is %.3f",
+                          *ratio, v->padding);
+    return TIC_OK;
+}
+
+static tic_status verify_shapes(tic_verifying *v, const tic_item *item, const char *name,
+                                const tic_spent *spent, const stream *walked) {
+    const tic_config *c = &v->s.config;
+    const uint64_t n = (uint64_t)item->budget.iterations;
+    const int64_t batch = v->x.batch;
+    const bool again = v->s.micro_batch < batch;
+    const bool teacher = item->method->penalty == TIC_PENALTY_LWF && item->step > 0;
+    const uint64_t forward = n * tic_logical_image(c, batch, false) + walked->text_forward;
+    const uint64_t backward = n * tic_logical_image(c, batch, true) + walked->text_backward;
+    uint64_t loss = n * tic_logical_loss(c, batch);
+    double ratio = 1;
+    if (teacher)
+        loss += n * tic_distill_macs(batch, c->embed_dim, c->embed_dim, true);
+    TIC_TRY(verify_purpose(v, name, TIC_FOR_FORWARD, spent, forward + loss));
+    TIC_TRY(verify_purpose(v, name, TIC_FOR_BACKWARD, spent, backward));
+    TIC_TRY(verify_purpose(v, name, TIC_FOR_RECOMPUTE, spent, again ? forward : 0));
+    TIC_TRY(verify_purpose(v, name, TIC_FOR_TEACHER, spent, teacher ? forward : 0));
+    TIC_TRY(verify_issued(v, name, spent, &ratio));
+    tic_claim(v, name,
+              "logical MACs are what the captions' %s need; %.3f issued for each (the plan's step "
+              "at 16 tokens: %.3f)",
+              again ? "tokens, twice forward," : "tokens", ratio, v->padding);
+    return TIC_OK;
+}
+
+static tic_status verify_order(tic_verifying *v, int i, const char *name, const json_t *event,
+                               stream *walked) {
+    const tic_item *item = &v->items[i];
+    const json_t *start =
+        tic_ledger_find(&v->s.ledger, "step_start", item->method->name, tic_item_step(&v->s, item));
+    const char *then = json_string_value(json_object_get(start, "pool"));
+    const char *order =
+        json_string_value(json_object_get(json_object_get(event, "spent"), "order"));
+    const char *from = json_string_value(json_object_get(start, "from"));
+    uint32_t *pool;
+    tic_spent none;
+    size_t size;
+    char hex[65];
+    TIC_TRY(tic_item_pool(&v->s, v->items, i, from, &none, &pool, &size, v->err));
+    tic_pool_hash(&v->s, pool, size, hex);
+    *walked = (stream){.order = ""};
+    tic_status status = walk(v, item, pool, size, walked);
+    tic_free(pool);
+    TIC_TRY(status);
+    if (then == NULL || strcmp(then, hex) != 0)
+        return tic_broken(v, name,
+                          "its pool of %zu pairs has the hash %.12s, the ledger says %.12s", size,
+                          hex, then != NULL ? then : "none");
+    if (order == NULL || strcmp(order, walked->order) != 0)
+        return tic_broken(
+            v, name,
+            "the pairs trained on have the hash %.12s in their order, the ledger says "
+            "%.12s",
+            walked->order, order != NULL ? order : "none");
+    tic_claim(v, name, "trained on its pool of %zu pairs, in the order that the seed gives", size);
+    return TIC_OK;
+}
+
+tic_status tic_verify_training(tic_verifying *v, int i, const char *name) {
+    const tic_item *item = &v->items[i];
+    const json_t *event = tic_item_ended(&v->s, item);
+    json_t *told = json_object_get(event, "spent");
+    tic_spent spent;
+    stream walked;
+    if (!tic_spent_read(told, &spent))
+        return tic_broken(v, name, "the ledger does not tell what it spent");
+    TIC_TRY(verify_budget(v, item, name, event, &spent));
+    const char *same_as = json_string_value(json_object_get(event, "same_as"));
+    const char *source = item->same_as >= 0 ? v->items[item->same_as].method->name : "";
+    if (strcmp(same_as != NULL ? same_as : "", source) != 0)
+        return tic_broken(v, name,
+                          "the ledger says whose training it took over: \"%s\", it is \"%s\"",
+                          same_as != NULL ? same_as : "", source);
+    if (item->same_as >= 0) {
+        const tic_item *same = &v->items[item->same_as];
+        const json_t *other = json_object_get(tic_item_ended(&v->s, same), "spent");
+        if (!json_equal(told, (json_t *)(uintptr_t)other))
+            return tic_broken(v, name,
+                              "it spent something else than %s, whose training it took over",
+                              same->method->name);
+        tic_claim(v, name, "the training that %s did", same->method->name);
+        return TIC_OK;
+    }
+    TIC_TRY(verify_order(v, i, name, event, &walked));
+    return verify_shapes(v, item, name, &spent, &walked);
+}

@@ -1,0 +1,354 @@
+/* Catching calls: a breakpoint at the entry of every product micro-kernel, all else at full speed.
+ *
+ * The first call is stepped whole, and what its path was read from is kept: the argument registers
+ * that it read before it wrote them, and what scalar loads found in its callers' frames (arguments
+ * on the stack, structs passed by address). A later call that finds the same integers there (where
+ * there was an address, any address) takes the same path, so it is counted without being stepped.
+ * A micro-kernel that another one calls is a call of its own.
+ * Memory elsewhere could decide too; but then sums would not be what the counters were told. */
+#include "kernels/audit/room.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    TRAP_FLAG = 0x100,
+    BREAKPOINT = 0xcc, /* int3 */
+    FRAMES = 1 << 16,  /* bytes of the callers' frames that may hold arguments */
+    PATHS = 4096,
+    LOADS = 40,
+    DEPTH = 8, /* of product micro-kernels that call others */
+    COPY = 32, /* bytes: an instruction and a jump behind it */
+    COPIES = 2048
+};
+
+typedef struct load { /* from the callers' frames */
+    int32_t offset;   /* from the stack pointer at the entry */
+    uint8_t bytes;
+    uint64_t value;
+} load;
+
+typedef struct path { /* of a call, with what decided it */
+    int product;      /* place in trace->products */
+    uint8_t read[6];  /* bytes of each argument register */
+    uint64_t argument[6];
+    load loads[LOADS];
+    int load_count;
+    bool unlike_any;     /* more decided than can be kept */
+    tic_tally any, bf16; /* of one call, in functions of either mark */
+    uint64_t calls;
+} path;
+
+typedef struct followed { /* that is stepped */
+    path *path;           /* NULL: known, stepped only because its caller is */
+    uint64_t entry_stack, return_address, argument[6];
+    uint8_t written; /* argument registers */
+} followed;
+
+struct tic_catcher {
+    tic_trace *trace;
+    path *paths;
+    int path_count;
+    uint64_t calls;
+    bool on, overflowed;
+    followed stepped[DEPTH]; /* while one is: it, and what it called */
+    int depth;
+    unsigned char first[COPIES]; /* the byte that stood where the breakpoint is */
+};
+
+/* The first instructions of the micro-kernels, and jumps to the seconds: in the program's own
+ * memory, so that displacements from the instruction pointer reach. */
+static unsigned char copies[COPIES][COPY] __attribute__((aligned(4096)));
+
+static bool in_copies(uint64_t address) {
+    return address >= (uintptr_t)copies && address < (uintptr_t)copies + sizeof copies;
+}
+
+/* ---- guards -----------------------------------------------------------------------------------
+ */
+
+static void argument_registers(const ucontext_t *context, uint64_t out[6]) {
+    static const int places[6] = {REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8, REG_R9};
+    for (int i = 0; i < 6; i++)
+        out[i] = (uint64_t)context->uc_mcontext.gregs[places[i]];
+}
+
+/* The low bytes; addresses are all alike. */
+static uint64_t meaning(uint64_t value, int bytes) {
+    enum { AN_ADDRESS = 1 };
+    if (bytes == 8 && value > UINT32_MAX && value < UINT64_C(1) << 47)
+        return UINT64_C(0x8000000000000000) + AN_ADDRESS;
+    return bytes >= 8 ? value : value & ((UINT64_C(1) << 8 * bytes) - 1);
+}
+
+static uint64_t loaded(uint64_t address, int bytes) {
+    uint64_t value = 0;
+    memcpy(&value, (const void *)(uintptr_t)address, (size_t)bytes);
+    return meaning(value, bytes);
+}
+
+static bool takes(const path *p, int product, const uint64_t argument[6], uint64_t stack) {
+    if (p->product != product || p->unlike_any)
+        return false;
+    for (int i = 0; i < 6; i++)
+        if (meaning(argument[i], p->read[i]) != p->argument[i])
+            return false;
+    for (int i = 0; i < p->load_count; i++) {
+        const load *l = &p->loads[i];
+        if (loaded(stack + (uint64_t)(int64_t)l->offset, l->bytes) != l->value)
+            return false;
+    }
+    return true;
+}
+
+static void guard_registers(followed *c, const tic_reads *reads) {
+    path *p = c->path;
+    for (int i = 0; i < 6; i++)
+        if (reads->read[i] > p->read[i] && !(c->written & 1 << i)) {
+            p->read[i] = reads->read[i];
+            p->argument[i] = meaning(c->argument[i], p->read[i]);
+        }
+    c->written |= reads->written;
+}
+
+static void guard_load(followed *c, const tic_reads *reads) {
+    path *p = c->path;
+    const uint64_t offset = reads->address - c->entry_stack;
+    if (reads->memory == 0 || reads->address < c->entry_stack + 8 || offset >= FRAMES)
+        return;
+    for (int i = 0; i < p->load_count; i++)
+        if (p->loads[i].offset == (int32_t)offset && p->loads[i].bytes >= reads->memory)
+            return;
+    if (p->load_count == LOADS)
+        p->unlike_any = true;
+    else
+        p->loads[p->load_count++] =
+            (load){(int32_t)offset, reads->memory, loaded(reads->address, reads->memory)};
+}
+
+/* ---- a call that is stepped -------------------------------------------------------------------
+ */
+
+static tic_stepper *stepper(const tic_catcher *c) {
+    return &c->trace->steppers[0];
+}
+
+/* Adds the instruction that stands at `at`; the context's pointer is there or at its copy. */
+static void follow(tic_catcher *c, uint64_t at, const ucontext_t *context) {
+    followed *now = &c->stepped[c->depth - 1];
+    tic_reads reads;
+    if (now->path == NULL)
+        return;
+    const tic_site *site = tic_decoder_at(stepper(c)->decoder, at);
+    if (site == NULL) {
+        stepper(c)->lost = true;
+        return;
+    }
+    const tic_role role =
+        site->function < 0 ? TIC_ELSEWHERE : c->trace->symbols.list[site->function].role;
+    if (site->kind != TIC_OTHER && role != TIC_ELSEWHERE)
+        tic_tally_add(role == TIC_ROLE_PRODUCT ? &now->path->any : &now->path->bf16, site, context);
+    tic_decoder_reads(stepper(c)->decoder, context, &reads);
+    guard_registers(now, &reads);
+    guard_load(now, &reads);
+}
+
+static path *new_path(tic_catcher *c, int product) {
+    path *p = &c->paths[c->path_count];
+    if (c->path_count < PATHS - 1)
+        c->path_count++;
+    else
+        c->overflowed = true;
+    *p = (path){.product = product, .calls = 1};
+    return p;
+}
+
+/* The path that this call takes, one call more; NULL: none that is known. */
+static path *known_path(tic_catcher *c, int product, const uint64_t argument[6], uint64_t stack) {
+    for (int i = 0; i < c->path_count; i++)
+        if (takes(&c->paths[i], product, argument, stack)) {
+            c->paths[i].calls++;
+            return &c->paths[i];
+        }
+    return NULL;
+}
+
+static void begin_call(tic_catcher *c, path *p, uint64_t stack, const uint64_t argument[6]) {
+    followed *now = &c->stepped[c->depth++];
+    *now = (followed){.path = p, .entry_stack = stack};
+    memcpy(&now->return_address, (const void *)(uintptr_t)stack, sizeof now->return_address);
+    memcpy(now->argument, argument, sizeof now->argument);
+}
+
+/* ---- traps ------------------------------------------------------------------------------------
+ */
+
+/* The product micro-kernel that begins there; -1: none does. */
+static int product_at(const tic_catcher *c, uint64_t address) {
+    const int place = tic_symbols_find(&c->trace->symbols, address);
+    if (place < 0 || c->trace->symbols.list[place].begin != address)
+        return -1;
+    return c->trace->product_of[place];
+}
+
+static void caught(tic_catcher *c, int product, ucontext_t *context) {
+    greg_t *regs = context->uc_mcontext.gregs;
+    const uint64_t entry = (uint64_t)regs[REG_RIP] - 1, stack = (uint64_t)regs[REG_RSP];
+    uint64_t argument[6];
+    regs[REG_RIP] = (greg_t)(uintptr_t)copies[product];
+    c->calls++;
+    argument_registers(context, argument);
+    path *known = known_path(c, product, argument, stack);
+    if ((known != NULL && c->depth == 0) || c->depth == DEPTH) {
+        c->overflowed |= c->depth == DEPTH;
+        return;
+    }
+    begin_call(c, known != NULL ? NULL : new_path(c, product), stack, argument);
+    follow(c, entry, context);
+    regs[REG_EFL] |= TRAP_FLAG;
+}
+
+/* Whether the innermost call that is stepped has come to its end. */
+static bool returned(const tic_catcher *c, const ucontext_t *context) {
+    const followed *now = &c->stepped[c->depth - 1];
+    return (uint64_t)context->uc_mcontext.gregs[REG_RIP] == now->return_address &&
+           (uint64_t)context->uc_mcontext.gregs[REG_RSP] > now->entry_stack;
+}
+
+void tic_catcher_trap(tic_catcher *c, ucontext_t *context, bool breakpoint) {
+    greg_t *regs = context->uc_mcontext.gregs;
+    const uint64_t at = (uint64_t)regs[REG_RIP];
+    const int product = breakpoint ? product_at(c, at - 1) : -1;
+    if (product >= 0) {
+        caught(c, product, context);
+        return;
+    }
+    if (c->depth == 0 || in_copies(at))
+        return;
+    while (c->depth > 0 && returned(c, context))
+        c->depth--;
+    if (c->depth == 0)
+        regs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+    else if (product_at(c, at) < 0) /* at an entry, its breakpoint follows */
+        follow(c, at, context);
+}
+
+/* ---- breakpoints ------------------------------------------------------------------------------
+ */
+
+static tic_status writable(const void *from, size_t size, tic_error *err) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = (uintptr_t)from / page * page;
+    const uintptr_t end = ((uintptr_t)from + size + page - 1) / page * page;
+    if (mprotect((void *)begin, end - begin, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
+        return tic_fail(err, TIC_ERESOURCE, "audit: the system lets nobody change a program");
+    return TIC_OK;
+}
+
+/* Copies the first instruction with a jump to the second: jmp [rip + 0] and an address. */
+static tic_status copy_first(const tic_catcher *c, int product, tic_error *err) {
+    static const unsigned char jump[6] = {0xff, 0x25};
+    const tic_function *f = &c->trace->symbols.list[c->trace->products[product]];
+    const tic_site *site = tic_decoder_at(stepper(c)->decoder, f->begin);
+    if (site == NULL || site->branch)
+        return tic_fail(err, TIC_EINTERNAL, "audit: %s begins with a branch", f->name);
+    unsigned char *copy = copies[product];
+    const uint64_t second = f->begin + site->length;
+    memcpy(copy, (const void *)(uintptr_t)f->begin, site->length);
+    memcpy(copy + site->length, jump, sizeof jump);
+    memcpy(copy + site->length + sizeof jump, &second, sizeof second);
+    if (site->relative != 0) {
+        int32_t displacement;
+        memcpy(&displacement, copy + site->relative, sizeof displacement);
+        displacement += (int32_t)((int64_t)f->begin - (int64_t)(uintptr_t)copy);
+        memcpy(copy + site->relative, &displacement, sizeof displacement);
+    }
+    return TIC_OK;
+}
+
+static unsigned char *entry_of(const tic_catcher *c, int product) {
+    return (unsigned char *)(uintptr_t)c->trace->symbols.list[c->trace->products[product]].begin;
+}
+
+static tic_status prepare(tic_catcher *c, tic_error *err) {
+    const tic_trace *trace = c->trace;
+    if (trace->product_count > COPIES)
+        return tic_fail(err, TIC_EINTERNAL, "audit: %d product micro-kernels are too many",
+                        trace->product_count);
+    TIC_TRY(tic_alloc(&c->paths, PATHS, sizeof(path), err));
+    TIC_TRY(writable(copies, sizeof copies, err));
+    for (int i = 0; i < trace->product_count; i++) {
+        TIC_TRY(copy_first(c, i, err));
+        TIC_TRY(writable(entry_of(c, i), 1, err));
+        c->first[i] = *entry_of(c, i);
+    }
+    return TIC_OK;
+}
+
+static void set_breakpoints(const tic_catcher *c, bool on) {
+    for (int i = 0; i < c->trace->product_count; i++)
+        *entry_of(c, i) = on ? BREAKPOINT : c->first[i];
+}
+
+/* ---- a call -----------------------------------------------------------------------------------
+ */
+
+static void sum_up(const tic_catcher *c, tic_executed *out) {
+    *out = (tic_executed){.calls = c->calls};
+    for (int i = 0; i < c->path_count; i++) {
+        const path *p = &c->paths[i];
+        const uint64_t bf16 = p->any.dot + p->any.tile;
+        out->dot += p->calls * (p->any.dot + p->bf16.dot);
+        out->tile += p->calls * (p->any.tile + p->bf16.tile);
+        out->fma += p->calls * p->any.fma;
+        out->multiply_add +=
+            p->calls * (tic_tally_macs(&p->any, TIC_ROLE_PRODUCT) - p->any.fma - bf16);
+    }
+}
+
+static tic_status make(tic_trace *trace, tic_error *err) {
+    if (trace->catcher != NULL)
+        return TIC_OK;
+    TIC_TRY(tic_alloc(&trace->catcher, 1, sizeof *trace->catcher, err));
+    trace->catcher->trace = trace;
+    tic_status status = prepare(trace->catcher, err);
+    if (status != TIC_OK) {
+        tic_catcher_free(trace->catcher);
+        trace->catcher = NULL;
+    }
+    return status;
+}
+
+void tic_catcher_free(tic_catcher *c) {
+    if (c != NULL)
+        tic_free(c->paths);
+    tic_free(c);
+}
+
+bool tic_catcher_on(const tic_catcher *c) {
+    return c != NULL && c->on;
+}
+
+tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, tic_executed *out,
+                           tic_error *err) {
+    if (trace->ctx->threads != 1)
+        return tic_fail(err, TIC_EUSAGE, "audit: calls are caught on one thread only");
+    TIC_TRY(make(trace, err));
+    tic_catcher *c = trace->catcher;
+    c->calls = 0;
+    for (int i = 0; i < c->path_count; i++)
+        c->paths[i].calls = 0; /* what they do is still known */
+    tic_trace_enter(trace);
+    set_breakpoints(c, true);
+    c->on = true;
+    tic_status status = call(user, err);
+    c->on = false;
+    set_breakpoints(c, false);
+    tic_trace_leave();
+    sum_up(c, out);
+    if (status == TIC_OK && c->overflowed)
+        return tic_fail(err, TIC_ERESOURCE, "audit: calls with too many different arguments");
+    return status;
+}

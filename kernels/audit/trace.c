@@ -1,0 +1,333 @@
+/* Single-stepping: with the trap flag set the CPU raises SIGTRAP before every instruction, and the
+ * handler adds up what the instruction is about to execute. */
+#include "kernels/audit/room.h"
+
+#include <omp.h>
+#include <signal.h>
+#include <string.h>
+
+enum { TRAP_FLAG = 0x100, STACK = 1 << 16 }; /* a frame with live tiles takes 12 KiB */
+
+static __thread tic_stepper *self; /* NULL: this thread is not stepped */
+
+/* ---- counting -------------------------------------------------------------------------------- */
+
+void tic_tally_add(tic_tally *tally, const tic_site *site, const ucontext_t *context) {
+    const uint64_t work = tic_site_work(site, context);
+    switch (site->kind) {
+    case TIC_FMA:
+        tally->fma += work;
+        break;
+    case TIC_MULTIPLY:
+        tally->multiplied += work;
+        break;
+    case TIC_ADD:
+        tally->added += work;
+        break;
+    case TIC_DOT:
+        tally->dot += work;
+        break;
+    default:
+        tally->tile += work;
+    }
+}
+
+/* Multiplications with an addition for each. */
+static uint64_t multiply_adds(const tic_tally *tally) {
+    return tally->multiplied < tally->added ? tally->multiplied : tally->added;
+}
+
+uint64_t tic_tally_macs(const tic_tally *tally, tic_role role) {
+    const uint64_t bf16 = tally->dot + tally->tile;
+    if (role == TIC_ELSEWHERE)
+        return 0;
+    return role == TIC_ROLE_PRODUCT_BF16 ? bf16 : bf16 + tally->fma + multiply_adds(tally);
+}
+
+uint64_t tic_executed_macs(const tic_executed *executed) {
+    return executed->fma + executed->multiply_add + executed->dot + executed->tile;
+}
+
+static uint64_t worked(const tic_stepper *s, int product) {
+    const int place = s->trace->products[product];
+    return tic_tally_macs(&s->tally[place], s->trace->symbols.list[place].role);
+}
+
+/* ---- where counters and work part -------------------------------------------------------------
+ */
+
+static uint64_t told_now(const tic_stepper *s) {
+    uint64_t sum = 0;
+    for (int p = 0; p < TIC_PURPOSE_COUNT; p++)
+        for (int op = 0; op < TIC_OP_COUNT; op++)
+            sum += s->counters->issued[p][op];
+    return sum;
+}
+
+static uint64_t worked_now(const tic_stepper *s) {
+    uint64_t sum = 0;
+    for (int i = 0; i < s->trace->product_count; i++)
+        sum += worked(s, i);
+    return sum;
+}
+
+/* The product micro-kernel that did most so far. */
+static const char *hardest_worker(const tic_stepper *s) {
+    int best = -1;
+    for (int i = 0; i < s->trace->product_count; i++)
+        if (worked(s, i) > (best < 0 ? 0 : worked(s, best)))
+            best = i;
+    return best < 0 ? "no product micro-kernel"
+                    : s->trace->symbols.list[s->trace->products[best]].name;
+}
+
+static void compare(tic_stepper *s, int teller) {
+    const uint64_t told = told_now(s), work = worked_now(s);
+    if (told - s->told_then != work - s->worked_then && s->parting.teller == NULL)
+        s->parting = (tic_parting){teller < 0 ? "a function without a name"
+                                              : s->trace->symbols.list[teller].name,
+                                   hardest_worker(s), work - s->worked_then, told - s->told_then};
+    s->told_then = told;
+    s->worked_then = work;
+}
+
+/* Whether the instruction stores to this thread's counters. */
+static bool stores_to_counters(const tic_stepper *s, const tic_site *site,
+                               const ucontext_t *context) {
+    const uint64_t at = tic_site_address(site, context), first = (uintptr_t)s->counters;
+    return at >= first && at < first + sizeof *s->counters;
+}
+
+/* ---- the handler ------------------------------------------------------------------------------
+ */
+
+static void step(tic_stepper *s, ucontext_t *context) {
+    const uint64_t at = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+    const tic_site *site = tic_decoder_at(s->decoder, at);
+    if (site == NULL) {
+        s->lost = true;
+        return;
+    }
+    s->instructions++;
+    if (s->told) { /* the store has been made by now */
+        s->told = false;
+        compare(s, site->function);
+    }
+    if (site->function < 0 && site->kind == TIC_OTHER)
+        return;
+    const int place = site->function < 0 ? s->trace->symbols.count : site->function;
+    if (site->kind != TIC_OTHER)
+        tic_tally_add(&s->tally[place], site, context);
+    if (site->function >= 0 && at == s->trace->symbols.list[place].begin)
+        s->tally[place].calls++;
+    if (site->writes)
+        s->told = stores_to_counters(s, site, context);
+}
+
+static void on_trap(int number, siginfo_t *info, void *user) {
+    ucontext_t *context = user;
+    (void)number;
+    if (self != NULL && tic_catcher_on(self->trace->catcher))
+        tic_catcher_trap(self->trace->catcher, context, info->si_code != TRAP_TRACE);
+    else if (self != NULL && self->on && !self->lost)
+        step(self, context);
+    else
+        context->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+}
+
+static void install_handler(void) {
+    struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTRAP, &action, NULL);
+}
+
+/* ---- arming -----------------------------------------------------------------------------------
+ */
+
+static void enter_thread(tic_stepper *s) {
+    const stack_t stack = {.ss_sp = s->stack, .ss_size = STACK};
+    sigaltstack(&stack, NULL);
+    self = s;
+}
+
+static void leave_thread(void) {
+    const stack_t none = {.ss_flags = SS_DISABLE};
+    self = NULL;
+    sigaltstack(&none, NULL);
+}
+
+static inline __attribute__((always_inline)) void set_trap_flag(void) {
+    __asm__ volatile("pushfq\n\torq $0x100, (%%rsp)\n\tpopfq" ::: "memory", "cc");
+}
+
+void tic_trace_enter(tic_trace *trace) {
+    install_handler();
+    enter_thread(&trace->steppers[0]);
+}
+
+void tic_trace_leave(void) {
+    leave_thread();
+}
+
+/* Threads other than the caller's are stepped from here on, waiting included. */
+static void arm(tic_trace *trace) {
+#pragma omp parallel num_threads(trace->ctx->threads) if (trace->ctx->threads > 1)
+    {
+        const int thread = omp_get_thread_num();
+        tic_stepper *s = &trace->steppers[thread];
+        enter_thread(s);
+        s->on = true;
+        if (thread > 0)
+            set_trap_flag();
+    }
+}
+
+static void disarm(tic_trace *trace) {
+#pragma omp parallel num_threads(trace->ctx->threads) if (trace->ctx->threads > 1)
+    {
+        self->on = false; /* the next trap clears the flag */
+        __asm__ volatile("nop\n\tnop" ::: "memory");
+        leave_thread();
+    }
+}
+
+/* ---- a call -----------------------------------------------------------------------------------
+ */
+
+static void reset(tic_trace *trace) {
+    for (int t = 0; t < trace->ctx->threads; t++) {
+        tic_stepper *s = &trace->steppers[t];
+        memset(s->tally, 0, ((size_t)trace->symbols.count + 1) * sizeof *s->tally);
+        s->instructions = 0;
+        s->told = false;
+        s->parting = (tic_parting){.teller = NULL};
+        s->told_then = told_now(s);
+        s->worked_then = 0;
+    }
+}
+
+static void add_function(tic_executed *out, const tic_tally *tally, const tic_function *function) {
+    const tic_role role = function != NULL ? function->role : TIC_ELSEWHERE;
+    if (role != TIC_ELSEWHERE) {
+        out->calls += tally->calls;
+        out->dot += tally->dot;
+        out->tile += tally->tile;
+    } else if (tally->dot + tally->tile > 0) {
+        out->misplaced += tally->dot + tally->tile;
+        out->misplaced_in = function != NULL ? function->name : "a function without a name";
+    }
+    if (role == TIC_ROLE_PRODUCT) {
+        out->fma += tally->fma;
+        out->multiply_add += multiply_adds(tally);
+    } else {
+        out->elementwise += tally->fma + tally->multiplied;
+    }
+}
+
+/* Multiplications and additions of a function are set against each other over all threads. */
+static void sum_up(const tic_trace *trace, tic_executed *out) {
+    *out = (tic_executed){.fma = 0};
+    for (int f = 0; f <= trace->symbols.count; f++) {
+        tic_tally sum = {0};
+        for (int t = 0; t < trace->ctx->threads; t++) {
+            const tic_tally *one = &trace->steppers[t].tally[f];
+            sum.calls += one->calls;
+            sum.fma += one->fma;
+            sum.multiplied += one->multiplied;
+            sum.added += one->added;
+            sum.dot += one->dot;
+            sum.tile += one->tile;
+        }
+        add_function(out, &sum, f < trace->symbols.count ? &trace->symbols.list[f] : NULL);
+    }
+    for (int t = 0; t < trace->ctx->threads; t++)
+        out->instructions += trace->steppers[t].instructions;
+}
+
+static bool any_lost(const tic_trace *trace) {
+    for (int t = 0; t < trace->ctx->threads; t++)
+        if (trace->steppers[t].lost)
+            return true;
+    return false;
+}
+
+tic_status tic_trace_step(tic_trace *trace, tic_traced_fn call, void *user, tic_executed *out,
+                          tic_parting *parting, tic_error *err) {
+    reset(trace);
+    install_handler();
+    arm(trace);
+    set_trap_flag();
+    tic_status status = call(user, err);
+    trace->steppers[0].on = false;
+    disarm(trace);
+    sum_up(trace, out);
+    *parting = (tic_parting){.teller = NULL};
+    for (int t = trace->ctx->threads - 1; t >= 0; t--)
+        if (trace->steppers[t].parting.teller != NULL)
+            *parting = trace->steppers[t].parting;
+    if (status == TIC_OK && any_lost(trace))
+        return tic_fail(err, TIC_EINTERNAL, "audit: an instruction could not be decoded");
+    return status;
+}
+
+/* ---- new, free --------------------------------------------------------------------------------
+ */
+
+static tic_status find_products(tic_trace *trace, tic_error *err) {
+    const tic_symbols *symbols = &trace->symbols;
+    TIC_TRY(tic_alloc(&trace->products, (size_t)symbols->count, sizeof(int), err));
+    TIC_TRY(tic_alloc(&trace->product_of, (size_t)symbols->count, sizeof(int), err));
+    for (int i = 0; i < symbols->count; i++) {
+        trace->product_of[i] = symbols->list[i].role == TIC_ELSEWHERE ? -1 : trace->product_count;
+        if (symbols->list[i].role != TIC_ELSEWHERE)
+            trace->products[trace->product_count++] = i;
+    }
+    return TIC_OK;
+}
+
+static tic_status make_stepper(tic_trace *trace, int thread, tic_error *err) {
+    tic_stepper *s = &trace->steppers[thread];
+    s->trace = trace;
+    s->counters = &trace->ctx->count[thread];
+    TIC_TRY(tic_decoder_new(&s->decoder, &trace->symbols, err));
+    TIC_TRY(tic_alloc(&s->tally, (size_t)trace->symbols.count + 1, sizeof *s->tally, err));
+    return tic_alloc(&s->stack, STACK, 1, err);
+}
+
+static tic_status make(tic_trace *trace, tic_error *err) {
+    TIC_TRY(tic_symbols_new(&trace->symbols, err));
+    TIC_TRY(find_products(trace, err));
+    TIC_TRY(tic_alloc(&trace->steppers, (size_t)trace->ctx->threads, sizeof(tic_stepper), err));
+    for (int t = 0; t < trace->ctx->threads; t++)
+        TIC_TRY(make_stepper(trace, t, err));
+    return TIC_OK;
+}
+
+tic_status tic_trace_new(tic_trace **out, tic_ctx *ctx, tic_error *err) {
+    tic_trace *trace;
+    *out = NULL;
+    TIC_TRY(tic_alloc(&trace, 1, sizeof *trace, err));
+    trace->ctx = ctx;
+    tic_status status = make(trace, err);
+    if (status == TIC_OK)
+        *out = trace;
+    else
+        tic_trace_free(trace);
+    return status;
+}
+
+void tic_trace_free(tic_trace *trace) {
+    if (trace == NULL)
+        return;
+    for (int t = 0; trace->steppers != NULL && t < trace->ctx->threads; t++) {
+        tic_decoder_free(trace->steppers[t].decoder);
+        tic_free(trace->steppers[t].tally);
+        tic_free(trace->steppers[t].stack);
+    }
+    tic_free(trace->steppers);
+    tic_catcher_free(trace->catcher);
+    tic_free(trace->products);
+    tic_free(trace->product_of);
+    tic_symbols_free(&trace->symbols);
+    tic_free(trace);
+}

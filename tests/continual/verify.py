@@ -1,0 +1,281 @@
+"""`ticlip verify` and `ticlip compare`: every field of a run is altered, one at a time, and each
+alteration is caught and named; also when the ledger's chain is made whole again afterwards.
+
+Usage: verify.py TICLIP; the small world is in the environment (TIC_TINY_WORLD).
+"""
+import copy
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TICLIP = sys.argv.pop(1)
+WORLD = os.path.join(os.environ["TIC_TINY_WORLD"], "plain")
+MODEL = {"embed_dim": 32,
+         "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "head_width": 16,
+                        "patch_size": 8},
+         "text_cfg": {"context_length": 24, "vocab_size": 600, "width": 32, "heads": 2,
+                      "layers": 1}}
+# What a changed ledger whose chain was made whole again cannot be told from a true one by: times,
+# places, the machine, and what the ledger says beside the results (notes of its own making).
+UNPROVEN = {"time", "seconds", "machine", "event", "seq", "prev"}
+
+
+def leaves(value, path=()):
+    if isinstance(value, dict):
+        for key in value:
+            yield from leaves(value[key], path + (key,))
+    elif isinstance(value, list):
+        for i, one in enumerate(value[:2]):
+            yield from leaves(one, path + (i,))
+    else:
+        yield path
+
+
+def altered(document, path):
+    document = copy.deepcopy(document)
+    at = document
+    for key in path[:-1]:
+        at = at[key]
+    value = at[path[-1]]
+    if isinstance(value, bool):
+        at[path[-1]] = not value
+    elif isinstance(value, int):
+        at[path[-1]] = value + 1
+    elif isinstance(value, float):
+        at[path[-1]] = value * 0.5 + 0.013
+    elif value is None:
+        at[path[-1]] = 0.5
+    else:
+        flipped = "1" if value[-1:] == "0" else "0"
+        at[path[-1]] = value[:-1] + flipped
+    return document
+
+
+def dump(line):
+    return json.dumps(line, separators=(",", ":"), ensure_ascii=False)
+
+
+class Verify(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.holder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.holder.cleanup)
+        cls.top = cls.holder.name
+        os.environ["XDG_CACHE_HOME"] = cls.top
+        cls.model = os.path.join(cls.top, "model.json")
+        with open(cls.model, "w", encoding="utf-8") as file:
+            json.dump(MODEL, file)
+        cls.run_folder = cls.train("whole")
+
+    @classmethod
+    def train(cls, out, *more, methods="sequential,cumulative-all", pairs="192"):
+        folder = os.path.join(cls.top, out)
+        subprocess.run([TICLIP, "run", "--data", WORLD, "--out", folder, "--model", cls.model,
+                        "--batch", "16", "--warmup", "2", "--vocab-size", "600", "--eval-pairs",
+                        "20", "--precision", "f32", "--first-step", "2020", "--threads", "1",
+                        "--no-tune", "--methods", methods, "--pairs", pairs, *more], check=True,
+                       capture_output=True, timeout=300)
+        return folder
+
+    def setUp(self):
+        self.copy = os.path.join(self.top, "copy")
+        shutil.rmtree(self.copy, ignore_errors=True)
+        shutil.copytree(self.run_folder, self.copy)
+
+    def verify(self, *more, folder=None):
+        return subprocess.run([TICLIP, "verify", folder or self.copy, "--threads", "1", *more],
+                              capture_output=True, text=True, timeout=300, check=False)
+
+    def caught(self, names, what, *more):
+        done = self.verify(*more)
+        self.assertEqual(done.returncode, 4, f"{what}: {done.stdout}{done.stderr}")
+        self.assertNotIn("verified", done.stdout, what)
+        self.assertTrue(any(name in done.stderr for name in names), f"{what}: {done.stderr}")
+
+    def path(self, name):
+        return os.path.join(self.copy, name)
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    # ---- what holds ---------------------------------------------------------------------------
+
+    def test_a_true_run_is_verified(self):
+        done = self.verify("--deep", "2")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(done.stdout.endswith("verified\n"), done.stdout)
+        for claim in ("ledger", "experiment.json", "results.json", "vocabulary", "plan", "data",
+                      "steps", "sequential/2022", "cumulative-all/2021", "evaluated again"):
+            self.assertIn(claim, done.stdout)
+        told = json.loads(self.verify("--json").stdout)
+        self.assertTrue(told["verified"])
+        self.assertIsNone(told["broken"])
+
+    def test_every_method(self):
+        folder = self.train("all", methods="all")
+        done = self.verify(folder=folder)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_strict_accounting_and_carried_leftovers(self):
+        folder = self.train("strict", "--accounting", "strict", "--carry",
+                            methods="sequential,lwf", pairs="250")
+        done = self.verify(folder=folder)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("all of the method's work included", done.stdout)
+
+    def test_no_run(self):
+        os.mkdir(self.path("empty"))
+        self.assertEqual(self.verify(folder=self.path("empty")).returncode, 3)
+
+    # ---- what was altered ---------------------------------------------------------------------
+
+    def test_every_field_of_the_ledger(self):
+        lines = [json.loads(line) for line in self.read("ledger.jsonl").splitlines()]
+        tried = set()
+        for i, line in enumerate(lines):
+            for path in leaves(line):
+                shape = (line["event"],) + tuple(k for k in path if isinstance(k, str))
+                if shape in tried and i + 1 < len(lines):
+                    continue
+                tried.add(shape)
+                changed = [dump(one) for one in lines]
+                changed[i] = dump(altered(line, path))
+                self.write("ledger.jsonl", "\n".join(changed) + "\n")
+                self.caught(["ledger"], f"line {i + 1} {path}")
+        self.assertGreater(len(tried), 60)
+
+    def rechained(self, lines):
+        last = "0" * 64
+        texts = []
+        for seq, line in enumerate(lines):
+            line = dict(line, seq=seq, prev=last)
+            texts.append(dump(line))
+            last = hashlib.sha256(texts[-1].encode()).hexdigest()
+        self.write("ledger.jsonl", "\n".join(texts) + "\n")
+        results = json.loads(self.read("results.json"))
+        results["ledger"] = {"events": len(texts), "last": last}
+        self.write("results.json", json.dumps(results))
+
+    def test_fields_behind_a_chain_made_whole_again(self):
+        lines = [json.loads(line) for line in self.read("ledger.jsonl").splitlines()]
+        results = self.read("results.json")
+        tried = set()
+        for i, line in enumerate(lines):
+            for path in leaves(line):
+                keys = tuple(k for k in path if isinstance(k, str))
+                if UNPROVEN & set(keys) or (line["event"],) + keys in tried:
+                    continue
+                tried.add((line["event"],) + keys)
+                if line["event"] == "evaluation" and keys[0] == "spent":
+                    continue # what an evaluation cost is told, not proven
+                if line["event"] == "step_start" and keys[0] not in ("pool",):
+                    continue # what the step was told is held against the settings, at its end
+                self.write("results.json", results)
+                self.rechained(lines[:i] + [altered(line, path)] + lines[i + 1:])
+                self.caught([""], f"line {i + 1} {path}")
+        self.assertGreater(len(tried), 40)
+
+    def test_lines_dropped_and_swapped(self):
+        lines = self.read("ledger.jsonl").splitlines()
+        for changed in (lines[:-1], lines[:3] + lines[4:], lines[:2] + [lines[3], lines[2]] + lines[4:]):
+            self.write("ledger.jsonl", "\n".join(changed) + "\n")
+            self.caught(["ledger"], "lines")
+
+    def test_every_field_of_the_results(self):
+        results = json.loads(self.read("results.json"))
+        tried = set()
+        for path in leaves(results):
+            keys = tuple(k for k in path if isinstance(k, str))
+            if keys in tried:
+                continue
+            tried.add(keys)
+            self.write("results.json", json.dumps(altered(results, path)))
+            self.caught(["results.json", "ledger"], path)
+        self.assertGreater(len(tried), 60)
+
+    def test_every_setting(self):
+        settings = json.loads(self.read("experiment.json"))
+        for key in settings:
+            self.write("experiment.json", json.dumps(altered(settings, (key,))))
+            self.caught([key], key)
+        for key in settings:
+            self.write("experiment.json",
+                       json.dumps({k: v for k, v in settings.items() if k != key}))
+            self.caught([key], f"without {key}")
+
+    def test_every_file(self):
+        for name, claim in (("plan.txt", "plan"), ("vocab.txt.gz", "vocabulary"),
+                            ("sequential/2022/open_clip_model.safetensors", "sequential/2022"),
+                            ("sequential/2022/open_clip_config.json", "sequential/2022"),
+                            ("cumulative-all/2020/open_clip_model.safetensors",
+                             "cumulative-all/2020")):
+            with open(self.path(name), "rb") as file:
+                was = file.read()
+            for at in (0, len(was) // 2, len(was) - 1):
+                with open(self.path(name), "wb") as file:
+                    file.write(was[:at] + bytes([was[at] ^ 1]) + was[at + 1:])
+                self.caught([claim], name)
+            os.remove(self.path(name))
+            self.caught([claim], name)
+            with open(self.path(name), "wb") as file:
+                file.write(was)
+        self.assertEqual(self.verify().returncode, 0)
+
+    def test_other_data(self):
+        other = os.path.join(self.top, "other")
+        shutil.copytree(WORLD, other, dirs_exist_ok=True)
+        shards = sorted(name for name in os.listdir(other) if name.endswith(".tar"))
+        os.remove(os.path.join(other, shards[-1]))
+        os.remove(self.path("index.bin"))
+        done = self.verify("--data", other)
+        self.assertIn(done.returncode, (3, 4), done.stdout + done.stderr)
+
+    def test_a_score_that_was_never_reached(self):
+        """Everything is made whole again after it: only computing it again tells."""
+        lines = [json.loads(line) for line in self.read("ledger.jsonl").splitlines()]
+        for line in lines:
+            if line["event"] == "evaluation":
+                score = next(s for s in line["scores"] if s["task"] == "retrieval")
+                score["value"] = 0.5 if score["value"] != 0.5 else 0.25
+        self.rechained(lines)
+        os.remove(self.path("results.json"))
+        done = self.verify()
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("results.json", done.stderr)
+
+    # ---- compare ------------------------------------------------------------------------------
+
+    def test_compare_ranks_what_had_the_same_rules(self):
+        same = self.train("rate", "--lr", "0.002")
+        done = subprocess.run([TICLIP, "compare", self.run_folder, same, "--json"], check=True,
+                              capture_output=True, text=True, timeout=60)
+        rows = json.loads(done.stdout)["runs"]
+        self.assertEqual(len(rows), 4)
+        means = [row["mean"] for row in rows]
+        self.assertEqual(means, sorted(means, reverse=True))
+
+    def test_compare_refuses_and_says_in_what(self):
+        for what, flags, pairs in (("budgets", [], "240"), ("data", ["--first-step", "2021"], "192"),
+                                   ("evaluation sets", ["--eval-pairs", "10"], "192"),
+                                   ("evaluation sets", ["--seed", "3"], "192"),
+                                   ("budgets", ["--accounting", "strict"], "192")):
+            other = self.train("other-" + what.replace(" ", "-") + "".join(flags), *flags,
+                               pairs=pairs)
+            done = subprocess.run([TICLIP, "compare", self.run_folder, other], capture_output=True,
+                                  text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 4, done.stdout)
+            self.assertIn(what, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

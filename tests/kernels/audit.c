@@ -1,0 +1,237 @@
+/* The auditor: what it sees executed is what was issued, whatever the data, the threads and the
+ * addresses; wrong counters and wrong kernels are caught and named. */
+#include "tests/kernels/check.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef struct outcome { /* of one audited call, told through shared memory */
+    uint64_t issued, executed, caught, elementwise, calls;
+    tic_executed stepped;
+    char teller[64], worker[64];
+} outcome;
+
+typedef struct asked {
+    const char *variant;
+    int threads;
+    int64_t m, n, k;
+    float fill;   /* of the operands */
+    size_t shift; /* bytes of the heap taken before */
+    bool accumulate;
+    bool catch_too;
+} asked;
+
+static tic_ctx *ctx;
+static tic_gemm_args args;
+
+static tic_status call(void *user, tic_error *failed) {
+    (void)user;
+    return tic_gemm(ctx, &args, failed);
+}
+
+static float *filled(int64_t count, float value) {
+    float *memory;
+    CHECK_OK(tic_alloc(&memory, (size_t)count, sizeof *memory, err));
+    for (int64_t i = 0; i < count; i++)
+        memory[i] = value * (float)(i % 7 - 3);
+    return memory;
+}
+
+static uint64_t issued_now(void) {
+    tic_counters counters;
+    tic_ctx_counters(ctx, &counters);
+    return tic_counters_sum(&counters).issued;
+}
+
+static void audit(const asked *ask, outcome *out) {
+    const tic_ctx_options options = {.threads = ask->threads};
+    tic_executed executed;
+    tic_parting parting;
+    tic_trace *trace;
+    void *taken;
+    CHECK_OK(tic_alloc(&taken, ask->shift + 1, 1, err));
+    CHECK_OK(tic_ctx_new(&ctx, &options, err));
+    CHECK_OK(tic_ctx_force(ctx, TIC_OP_GEMM, ask->variant, err));
+    args = (tic_gemm_args){.trans = TIC_NT,
+                           .m = ask->m,
+                           .n = ask->n,
+                           .k = ask->k,
+                           .a = tic_f32(filled(ask->m * ask->k, ask->fill), ask->k),
+                           .b = tic_f32(filled(ask->n * ask->k, ask->fill), ask->k),
+                           .c = tic_f32(filled(ask->m * ask->n, 1), ask->n),
+                           .accumulate = ask->accumulate};
+    CHECK_OK(tic_trace_new(&trace, ctx, err));
+    CHECK_OK(call(NULL, err)); /* books the scratch */
+    const uint64_t before = issued_now();
+    CHECK_OK(tic_trace_step(trace, call, NULL, &executed, &parting, err));
+    out->issued = issued_now() - before;
+    out->executed = tic_executed_macs(&executed);
+    out->elementwise = executed.elementwise;
+    out->calls = executed.calls;
+    out->stepped = executed;
+    if (parting.teller != NULL) {
+        snprintf(out->teller, sizeof out->teller, "%s", parting.teller);
+        snprintf(out->worker, sizeof out->worker, "%s", parting.worker);
+    }
+    if (ask->catch_too) {
+        CHECK_OK(tic_trace_catch(trace, call, NULL, &executed, err));
+        out->caught = tic_executed_macs(&executed);
+        cr_assert_eq(executed.calls, out->calls);
+    }
+}
+
+/* In a process of its own. */
+static outcome audited(const asked *ask) {
+    int status;
+    outcome *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert(shared != MAP_FAILED);
+    const pid_t child = fork();
+    cr_assert(child >= 0);
+    if (child == 0) {
+        audit(ask, shared);
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: the audit died", ask->variant);
+    return *shared;
+}
+
+static bool runs_here(const char *name) {
+    tic_ctx *probe;
+    tic_error why = {0};
+    CHECK_OK(tic_ctx_new(&probe, NULL, err));
+    const bool runs = tic_ctx_force(probe, TIC_OP_GEMM, name, &why) == TIC_OK;
+    if (!runs)
+        fprintf(stderr, "not run here: %s\n", why.text);
+    tic_ctx_free(probe);
+    return runs;
+}
+
+static const asked small = {.threads = 1, .m = 7, .n = 17, .k = 9, .fill = 1, .catch_too = true};
+
+Test(audit, issued_is_what_is_executed_by_every_gemm) {
+    for (int i = 0; i < tic_variant_count(); i++) {
+        const tic_variant_info info = tic_variant_get(i);
+        if (info.op != TIC_OP_GEMM || !(info.precisions & 1 << TIC_F32) || !runs_here(info.name))
+            continue;
+        asked ask = small;
+        ask.variant = info.name;
+        for (int accumulate = 0; accumulate < 2; accumulate++) {
+            ask.accumulate = accumulate;
+            outcome got = audited(&ask);
+            cr_assert_gt(got.issued, 0);
+            cr_assert_eq(got.executed, got.issued, "%s: %llu executed, %llu issued", info.name,
+                         (unsigned long long)got.executed, (unsigned long long)got.issued);
+            cr_assert_eq(got.caught, got.issued, "%s: %llu caught, %llu issued", info.name,
+                         (unsigned long long)got.caught, (unsigned long long)got.issued);
+            cr_assert_eq(got.stepped.misplaced, 0);
+            cr_assert_str_eq(got.teller, "");
+        }
+    }
+}
+
+Test(audit, data_and_addresses_do_not_matter) {
+    asked ask = small;
+    ask.variant = "portable";
+    const outcome first = audited(&ask);
+    static const float fills[] = {0, 1e-40f, 3e38f, INFINITY, NAN};
+    for (size_t i = 0; i < sizeof fills / sizeof fills[0]; i++) {
+        ask.fill = fills[i];
+        ask.shift = 4096 * i + 64 * (i % 3) + (i == 4 ? 3 << 20 : 0);
+        const outcome got = audited(&ask);
+        cr_assert_eq(got.executed, first.executed);
+        cr_assert_eq(got.caught, first.caught);
+        cr_assert_eq(got.calls, first.calls);
+    }
+}
+
+/* Attention shares its heads out whatever their size. */
+static tic_attention_args heads;
+static tic_status call_attention(void *user, tic_error *failed) {
+    (void)user;
+    return tic_attention_backward(ctx, &heads, failed);
+}
+
+static void audit_threads(int threads, outcome *out) {
+    static const int32_t offsets[] = {0, 3, 5, 9, 10};
+    enum { ROWS = 10, WIDTH = 16 };
+    const tic_ctx_options options = {.threads = threads};
+    tic_mat *const mats[] = {&heads.q,   &heads.k,  &heads.v,  &heads.o,
+                             &heads.d_o, &heads.dq, &heads.dk, &heads.dv};
+    tic_executed executed;
+    tic_parting parting;
+    tic_trace *trace;
+    heads = (tic_attention_args){.sequences = 4,
+                                 .q_offsets = offsets,
+                                 .kv_offsets = offsets,
+                                 .heads = 2,
+                                 .head_dim = 8,
+                                 .causal = true,
+                                 .scale = 0.3f};
+    for (size_t i = 0; i < sizeof mats / sizeof mats[0]; i++)
+        *mats[i] = tic_f32(filled((int64_t)ROWS * WIDTH, 1), WIDTH);
+    heads.lse = filled((int64_t)ROWS * 2, 1);
+    CHECK_OK(tic_ctx_new(&ctx, &options, err));
+    CHECK_OK(tic_trace_new(&trace, ctx, err));
+    CHECK_OK(call_attention(NULL, err));
+    const uint64_t before = issued_now();
+    CHECK_OK(tic_trace_step(trace, call_attention, NULL, &executed, &parting, err));
+    out->issued = issued_now() - before;
+    out->executed = tic_executed_macs(&executed);
+    out->calls = executed.calls;
+}
+
+Test(audit, threads_do_not_matter, .timeout = 300) {
+    uint64_t first = 0;
+    for (int threads = 1; threads <= 3; threads++) {
+        outcome *shared =
+            mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        int status;
+        const pid_t child = fork();
+        cr_assert(child >= 0);
+        if (child == 0) {
+            audit_threads(threads, shared);
+            _exit(0);
+        }
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d threads", threads);
+        cr_assert_gt(shared->executed, 0);
+        cr_assert_eq(shared->executed, shared->issued, "%d threads", threads);
+        first = threads == 1 ? shared->executed : first;
+        cr_assert_eq(shared->executed, first, "%d threads", threads);
+    }
+}
+
+Test(audit, a_wrong_counter_is_caught_and_named) {
+    asked ask = small;
+    ask.variant = "wrong-counter";
+    const outcome got = audited(&ask);
+    cr_assert_eq(got.executed, (uint64_t)(7 * 17 * 9));
+    cr_assert_eq(got.issued, got.executed - 12);
+    cr_assert_eq(got.caught, got.executed);
+    cr_assert_str_eq(got.teller, "miscounted");
+}
+
+Test(audit, a_multiply_add_too_many_is_caught_and_named) {
+    asked ask = small;
+    ask.variant = "wrong-kernel";
+    const outcome got = audited(&ask);
+    const uint64_t tiles = (7 + 5) / 6 * ((17 + 7) / 8);
+    cr_assert_eq(got.executed, got.issued + tiles);
+    cr_assert_eq(got.caught, got.issued + tiles);
+    cr_assert_str_eq(got.worker, "tile");
+    cr_assert(strstr(got.teller, "gemm_blocked") != NULL || strcmp(got.teller, "do_item") == 0,
+              "named %s", got.teller);
+}
+
+Test(audit, hidden_products_show_as_elementwise_work) {
+    asked ask = small;
+    ask.variant = "hidden";
+    const outcome got = audited(&ask);
+    cr_assert_eq(got.executed + got.issued, 0);
+    cr_assert_geq(got.elementwise, (uint64_t)(7 * 17 * 9));
+}

@@ -1,0 +1,65 @@
+/* Variants that are wrong in ways that only an audit can see: their results are right. */
+#include "kernels/drive/gemm.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- a counter that is told one tile too few ---------------------------------------------------
+ */
+
+static tic_status miscounted(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
+                             const void *args, tic_error *err) {
+    TIC_TRY(tic_gemm_ref(ctx, variant, knobs, args, err));
+    tic_count_issued(ctx, 0, ctx->gemm_op, (uint64_t)-12);
+    return TIC_OK;
+}
+
+/* ---- a micro-kernel with one multiply-add too many ----------------------------------------------
+ */
+
+TIC_PRODUCT static void one_too_many(int64_t k, const void *a, int64_t lda, const void *b, bool add,
+                                     float *c, int64_t ldc, const void *next, int64_t next_step) {
+    volatile float unused = 1;
+    tic_gemm_micro_portable.across[0](k, a, lda, b, add, c, ldc, next, next_step);
+    unused = unused * unused + unused;
+}
+static tic_gemm_run *const one_too_many_whole[] = {one_too_many};
+
+/* ---- products that hide as elementwise work
+ * ------------------------------------------------------ */
+
+static tic_status hidden(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
+                         const void *arguments, tic_error *err) {
+    const tic_gemm_args *args = arguments;
+    (void)ctx, (void)variant, (void)knobs, (void)err;
+    for (int64_t i = 0; i < args->m; i++)
+        for (int64_t j = 0; j < args->n; j++) {
+            volatile double sum = 0;
+            for (int64_t p = 0; p < args->k; p++)
+                sum += (double)((const float *)args->a.data)[i * args->a.ld + p] *
+                       ((const float *)args->b.data)[j * args->b.ld + p];
+            ((float *)args->c.data)[i * args->c.ld + j] = (float)sum;
+        }
+    return TIC_OK;
+}
+
+static tic_gemm_micro wrong_micro;
+static const tic_variant rows[] = {
+    {.info = {"wrong-counter", TIC_OP_GEMM, TIC_ISA_PORTABLE, 3, "counts 12 MACs too few"},
+     .run = miscounted},
+    {.info = {"wrong-kernel", TIC_OP_GEMM, TIC_ISA_PORTABLE, 3, "multiplies once too often"},
+     .run = tic_gemm_blocked,
+     .micro = &wrong_micro,
+     .knobs = {{"kc", 384, 16, 4096}, {"mc", 144, 12, 4096}, {"nc", 4096, 64, 65536}}},
+    {.info = {"hidden", TIC_OP_GEMM, TIC_ISA_PORTABLE, 3, "counts nothing, in no marked function"},
+     .run = hidden},
+};
+
+const tic_variant *tic_test_row(tic_op op, const char *name) {
+    wrong_micro = tic_gemm_micro_portable;
+    wrong_micro.across = one_too_many_whole;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].info.op == op && strcmp(rows[i].info.name, name) == 0)
+            return &rows[i];
+    return NULL;
+}
