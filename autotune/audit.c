@@ -200,8 +200,8 @@ static void differ(tic_audit_row *row, const char *size, uint64_t issued, uint64
                  (unsigned long long)parting->told);
 }
 
-static void judge_step(tic_audit_row *row, const tic_problem *small, const tic_executed *executed,
-                       const tic_parting *parting) {
+static void judge_step(tic_audit_row *row, const tic_problem *small, uint64_t logical,
+                       const tic_executed *executed, const tic_parting *parting) {
     row->stepped = *executed;
     row->stepped.misplaced_in = NULL; /* of another process */
     if (tic_executed_macs(executed) != row->stepped_issued)
@@ -211,11 +211,23 @@ static void judge_step(tic_audit_row *row, const tic_problem *small, const tic_e
                  "%s, %s %s: %llu MACs of bf16 outside of products, in %s", row->kernel,
                  row->problem, row->stepped_size, (unsigned long long)executed->misplaced,
                  executed->misplaced_in);
+    else if (row->stepped_issued < logical) /* what the shape needs was not done in products */
+        snprintf(row->why, sizeof row->why,
+                 "%s, %s %s: %llu MACs in products, the shape needs %llu: multiplications outside "
+                 "of products",
+                 row->kernel, row->problem, row->stepped_size,
+                 (unsigned long long)row->stepped_issued, (unsigned long long)logical);
     else if ((double)executed->elementwise > ELEMENTWISE_MOST * (elements(small) + 64))
         snprintf(row->why, sizeof row->why,
                  "%s, %s %s: %llu multiplications outside of products are more than %d an element",
                  row->kernel, row->problem, row->stepped_size,
                  (unsigned long long)executed->elementwise, ELEMENTWISE_MOST);
+}
+
+static uint64_t logical_now(const tic_ctx *ctx) {
+    tic_counters counters;
+    tic_ctx_counters(ctx, &counters);
+    return tic_counters_sum(&counters).logical;
 }
 
 static tic_status step_small(worker *w, const tic_problem *small, tic_audit_row *row,
@@ -225,6 +237,7 @@ static tic_status step_small(worker *w, const tic_problem *small, tic_audit_row 
     tic_parting parting;
     int64_t before, after = 0;
     TIC_TRY(open_run(&r, w, small, err));
+    uint64_t logical = logical_now(w->ctx);
     tic_status status = issued_now(&before, err);
     if (status == TIC_OK)
         status = tic_trace_step(w->trace, call, &r, &executed, &parting, err);
@@ -233,14 +246,8 @@ static tic_status step_small(worker *w, const tic_problem *small, tic_audit_row 
     tic_operands_free(r.operands);
     TIC_TRY(status);
     row->stepped_issued = (uint64_t)(after - before);
-    judge_step(row, small, &executed, &parting);
+    judge_step(row, small, logical_now(w->ctx) - logical, &executed, &parting);
     return TIC_OK;
-}
-
-static uint64_t logical_now(const tic_ctx *ctx) {
-    tic_counters counters;
-    tic_ctx_counters(ctx, &counters);
-    return tic_counters_sum(&counters).logical;
 }
 
 static tic_status catch_all(worker *w, const tic_problem *problem, tic_audit_row *row,
