@@ -165,6 +165,7 @@ Test(adamw, packings_are_written_with_the_weights) {
         for (int v = -1; (v = check_next(ctx, TIC_OP_ADAMW, v)) >= 0;)
             for (int precision = TIC_F32; precision <= TIC_BF16; precision++)
                 check_packings(ctx, (tic_dtype)precision, thread_counts[t]);
+        tic_free(any.data);
         any = packing(ctx, TIC_NT, TIC_F32, 10, 20);
         tic_ctx_free(ctx);
     }
