@@ -68,6 +68,11 @@ void tic_meter_iteration(tic_meter *meter, tic_event *event, int64_t pairs, uint
     meter->hooks->event(meter->hooks->user, event);
 }
 
+void tic_meter_extra(tic_meter *meter, uint64_t macs) {
+    meter->done += (double)macs / meter->nominal_pair;
+    meter->budget_done += meter->strict ? (double)macs : 0;
+}
+
 void tic_meter_evaluated(tic_meter *meter, int64_t pairs) {
     meter->done += (double)pairs / 3;
     meter->last = tic_now();

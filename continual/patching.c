@@ -68,8 +68,10 @@ tic_status tic_patch(tic_session *s, const char *before, int step, double *coeff
     tic_status status = patch(&m, before, coefficient, err);
     tic_free(m.before);
     tic_free(m.trained);
-    spent->extra +=
+    uint64_t searched =
         searched_pairs(&m) * (tic_nominal_image(&s->config) + tic_nominal_text(&s->config));
+    spent->extra += searched;
+    tic_meter_extra(&s->meter, searched);
     spent->seconds += tic_now() - begun;
     tic_spent_count(spent, s->ctx, &counted);
     return status;

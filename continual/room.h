@@ -87,6 +87,7 @@ typedef struct tic_meter {
     double nominal_pair;        /* MACs */
     double total, done;         /* work of the whole run; done: also by earlier processes */
     double budget, budget_done; /* nominal MACs, all methods */
+    bool strict;                /* what is beside training is charged too */
     double began, began_done;   /* this process's start, and `done` then */
     double last, pairs_per_second, logical_per_second;
 } tic_meter;
@@ -94,6 +95,8 @@ void tic_meter_begin(tic_meter *meter);
 /* After an iteration of `pairs` pairs and `logical` MACs: updates the rates (exponential averages
  * over about 5 s), fills the event's rates, share and time left, and sends it. */
 void tic_meter_iteration(tic_meter *meter, tic_event *event, int64_t pairs, uint64_t logical);
+/* Nominal MACs beside training that were just spent: time, and with strict accounting budget. */
+void tic_meter_extra(tic_meter *meter, uint64_t macs);
 void tic_meter_evaluated(tic_meter *meter, int64_t pairs);
 double tic_meter_seconds_left(const tic_meter *meter); /* negative: unknown yet */
 void tic_note(const tic_hooks *hooks, const char *format, ...)

@@ -12,7 +12,9 @@
 static void plan_meter(tic_session *s, const tic_item *items, int count) {
     tic_meter *meter = &s->meter;
     double evaluation = (double)tic_evaluation_pairs(s->tasks) / 3;
-    *meter = (tic_meter){.hooks = s->hooks, .nominal_pair = (double)tic_nominal_train(&s->config)};
+    *meter = (tic_meter){.hooks = s->hooks,
+                         .nominal_pair = (double)tic_nominal_train(&s->config),
+                         .strict = s->x->accounting == TIC_STRICT};
     for (int i = 0; i < count; i++) {
         double pairs = (double)(items[i].budget.iterations * s->x->batch) +
                        (double)items[i].budget.extra / meter->nominal_pair;

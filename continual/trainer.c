@@ -111,7 +111,7 @@ static void count_earlier(training *t) {
     tic_meter *meter = &t->s->meter;
     meter->done += work_of(t, &t->spent);
     meter->began_done += work_of(t, &t->spent);
-    meter->budget_done += (double)t->spent.nominal;
+    meter->budget_done += (double)t->spent.nominal + (meter->strict ? (double)t->spent.extra : 0);
 }
 
 static tic_status resume(training *t, tic_error *err) {
@@ -162,7 +162,7 @@ static tic_status start(training *t, tic_error *err) {
     memset(tic_model_moment1(model), 0, bytes);
     memset(tic_model_moment2(model), 0, bytes);
     tic_spent_add(&t->spent, &t->job->before);
-    t->s->meter.done += work_of(t, &t->spent);
+    tic_meter_extra(&t->s->meter, t->spent.extra);
     if (t->job->from != NULL && t->s->x->keep_optimizer)
         TIC_TRY(keep_moments(t, err));
     if (t->job->from == NULL)
@@ -266,7 +266,7 @@ static tic_status account(training *t, tic_event *event, double seconds, tic_err
     event->step = job->step;
     event->iteration = t->spent.iterations;
     event->iterations = job->iterations;
-    s->meter.done += work_of(t, &one) - (double)one.pairs;
+    tic_meter_extra(&s->meter, one.extra);
     tic_meter_iteration(&s->meter, event, one.pairs, logical);
     int64_t every = job->iterations / BOARD_POINTS + 1;
     if (t->spent.iterations % every == 0 || t->spent.iterations == job->iterations)

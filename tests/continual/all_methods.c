@@ -147,13 +147,37 @@ Test(all_methods, a_penalty_of_no_weight_changes_nothing) {
     tic_free(lwf);
 }
 
+typedef struct shown { /* of the budget, live */
+    double share;
+    int stop_after; /* iterations; 0: none */
+} shown;
+
+static void watch_share(void *user, const tic_event *event) {
+    shown *live = user;
+    if (event->kind != TIC_EVENT_ITERATION && event->kind != TIC_EVENT_STEP_DONE)
+        return;
+    cr_expect(event->share >= live->share, "it fell from %g to %g", live->share, event->share);
+    live->share = event->share;
+    live->stop_after -= event->kind == TIC_EVENT_ITERATION;
+}
+
+static bool stop_then(void *user) {
+    return ((shown *)user)->stop_after == 0;
+}
+
+/* Interrupted in the middle of LwF's second step. What is shown at the end is what the ledger has,
+ * over the budget: teacher, Fisher pass, search and scoring are in both. */
 Test(all_methods, strict_accounting_stays_within_the_share) {
+    shown live = {.stop_after = 90};
+    const tic_hooks hooks = {.event = watch_share, .stop = stop_then, .user = &live};
+    double charged = 0, budget = 0;
     set(&x, "methods", "lwf,ewc-10,patching,cumulative-low");
     set(&x, "accounting", "strict");
-    set(&x, "pairs", "30000");
     set(&x, "eval-pairs", "10");
     x.pairs = TINY_STEPS * 60 * TINY_BATCH;
-    run_to_its_end(&x, NULL);
+    cr_assert_eq(tic_run(&x, &hooks, &err), TIC_EINTERRUPTED, "%s", err.text);
+    live.stop_after = -1;
+    run_to_its_end(&x, &hooks);
     tic_ledger ledger = ledger_of(&x);
     size_t i;
     json_t *event;
@@ -161,8 +185,13 @@ Test(all_methods, strict_accounting_stays_within_the_share) {
         if (strcmp(json_string_value(json_object_get(event, "event")), "step_end") != 0)
             continue;
         const json_t *spent = json_object_get(event, "spent");
-        cr_assert(number(spent, "nominal") + number(spent, "extra") <= number(event, "budget"));
+        const uint64_t both = number(spent, "nominal") + number(spent, "extra");
+        cr_assert(both <= number(event, "budget"));
+        charged += (double)both;
+        budget += (double)number(event, "budget");
     }
+    cr_assert(fabs(live.share - charged / budget) <= 1e-12, "shown %g, charged %g", live.share,
+              charged / budget);
     tic_ledger_close(&ledger);
 }
 
