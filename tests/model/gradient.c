@@ -1,6 +1,7 @@
 /* The gradient of a whole small model against central differences of its loss, tensor by tensor,
  * along the gradient and along a random direction. The class token, EOT, both activations, ragged
- * captions and logit_scale all take part. */
+ * captions and logit_scale all take part, with the contrastive loss alone and with LwF's beside it.
+ */
 #include "tests/model/support.h"
 
 #include <criterion/criterion.h>
@@ -10,8 +11,10 @@
 typedef struct probe {
     tic_model *model;
     const tic_batch *batch;
-    float *weights, *direction; /* copies the size of one tensor at most */
-    float *gradient;            /* the whole, as computed */
+    tic_loss_options loss;
+    float image[5 * 12], text[5 * 12]; /* the teacher's, of other pairs */
+    float *weights, *direction;        /* copies the size of one tensor at most */
+    float *gradient;                   /* the whole, as computed */
 } probe;
 
 static double loss_at(probe *p, const tic_tensor *tensor, double step) {
@@ -19,7 +22,7 @@ static double loss_at(probe *p, const tic_tensor *tensor, double step) {
     for (int64_t i = 0; i < tensor->count; i++)
         w[i] = (float)((double)p->weights[i] + step * p->direction[i]);
     tic_step_loss loss;
-    MUST(tic_model_gradients(p->model, p->batch, NULL, &loss, err));
+    MUST(tic_model_gradients(p->model, p->batch, &p->loss, &loss, err));
     return loss.total;
 }
 
@@ -64,18 +67,35 @@ static void set_direction(probe *p, const tic_tensor *tensor, bool random) {
         p->direction[i] = (float)(p->direction[i] / sqrt(squares));
 }
 
-static void check_model(const tic_config *config) {
+/* Another model's features: the same one's, of pictures and captions that are not the batch's. */
+static void teach(probe *p, const tic_config *config) {
+    tic_batch *other = test_batch(config, 5, 2);
+    cr_assert_eq(config->embed_dim, 12);
+    MUST(tic_encode_images(p->model, 5, other->pixels, p->image, err));
+    MUST(tic_encode_texts(p->model, 5, other->ids, other->offsets, p->text, err));
+    p->loss = (tic_loss_options){.teacher_image = p->image,
+                                 .teacher_text = p->text,
+                                 .teacher_d = 12,
+                                 .teacher_scale = 9,
+                                 .distill_weight = 0.7f};
+    test_batch_free(other);
+}
+
+static void check_model(const tic_config *config, bool taught) {
     tic_ctx *ctx = test_ctx(1);
     const tic_model_options options = {.batch = 5, .train = true};
     probe p = {.model = test_model(ctx, config, &options)};
     tic_batch *batch = test_batch(config, 5, 1);
     const size_t size = (size_t)tic_model_size(p.model);
     p.batch = batch;
+    if (taught)
+        teach(&p, config);
     MUST(tic_alloc(&p.weights, size, sizeof(float), err));
     MUST(tic_alloc(&p.direction, size, sizeof(float), err));
     MUST(tic_alloc(&p.gradient, size, sizeof(float), err));
     tic_step_loss loss;
-    MUST(tic_model_gradients(p.model, batch, NULL, &loss, err));
+    MUST(tic_model_gradients(p.model, batch, &p.loss, &loss, err));
+    cr_assert((loss.distill > 0) == taught);
     memcpy(p.gradient, tic_model_gradient(p.model), size * sizeof(float));
     for (int i = 0; i < tic_model_tensor_count(p.model); i++) {
         const tic_tensor *tensor = tic_model_tensor(p.model, i);
@@ -96,14 +116,19 @@ static void check_model(const tic_config *config) {
 
 Test(gradient, gelu) {
     const tic_config config = test_config(false);
-    check_model(&config);
+    check_model(&config, false);
+}
+
+Test(gradient, of_lwf) {
+    const tic_config config = test_config(false);
+    check_model(&config, true);
 }
 
 Test(gradient, quick_gelu_and_single_blocks) {
     tic_config config = test_config(true);
     config.vision_layers = config.text_layers = 1;
     config.vision_mlp = 40;
-    check_model(&config);
+    check_model(&config, false);
 }
 
 /* With a distillation term, its weight in the total. */
@@ -112,25 +137,19 @@ Test(gradient, logit_scale_of_both_losses) {
     tic_ctx *ctx = test_ctx(1);
     const tic_model_options options = {.batch = 5, .train = true};
     tic_model *model = test_model(ctx, &config, &options);
-    tic_batch *batch = test_batch(&config, 5, 1), *other = test_batch(&config, 5, 2);
-    float image[5 * 12], text[5 * 12];
-    MUST(tic_encode_images(model, 5, other->pixels, image, err));
-    MUST(tic_encode_texts(model, 5, other->ids, other->offsets, text, err));
-    const tic_loss_options distill = {.teacher_image = image,
-                                      .teacher_text = text,
-                                      .teacher_d = 12,
-                                      .teacher_scale = 9,
-                                      .distill_weight = 0.7f};
+    tic_batch *batch = test_batch(&config, 5, 1);
+    probe p = {.model = model};
+    teach(&p, &config);
     const tic_tensor *scale = tic_model_find(model, "logit_scale");
     float *weight = tic_model_weights(model) + scale->offset;
     const float at = *weight, h = 0.02f;
     tic_step_loss middle, low, high;
-    MUST(tic_model_gradients(model, batch, &distill, &middle, err));
+    MUST(tic_model_gradients(model, batch, &p.loss, &middle, err));
     const double gradient = tic_model_gradient(model)[scale->offset];
     *weight = at - h;
-    MUST(tic_model_gradients(model, batch, &distill, &low, err));
+    MUST(tic_model_gradients(model, batch, &p.loss, &low, err));
     *weight = at + h;
-    MUST(tic_model_gradients(model, batch, &distill, &high, err));
+    MUST(tic_model_gradients(model, batch, &p.loss, &high, err));
     const double difference = (high.total - low.total) / (2 * h);
     cr_expect(middle.distill > 0);
     cr_expect(fabs(middle.total - (middle.contrastive + (double)0.7f * middle.distill)) <= 1e-12);
@@ -138,7 +157,6 @@ Test(gradient, logit_scale_of_both_losses) {
     cr_expect(fabs(difference - gradient) <= 1e-3 * fabs(gradient) + 1e-4, "%g, differences %g",
               gradient, difference);
     test_batch_free(batch);
-    test_batch_free(other);
     tic_model_free(model);
     tic_ctx_free(ctx);
 }
