@@ -257,19 +257,6 @@ Test(run, micro_batches_give_the_same_losses) {
 
 /* ---- what refuses -------------------------------------------------------------------------- */
 
-/* folder/name with links to the first `count` shards of the world. */
-static void link_world(char out[TIC_PATH], const char *name, int count) {
-    char world[TIC_PATH], shard[TIC_PATH + 64], link[TIC_PATH + 64];
-    tiny_world(world, "plain");
-    snprintf(out, TIC_PATH, "%.900s/%s", folder, name);
-    cr_assert_eq(tic_make_folder(out, &err), TIC_OK);
-    for (int i = 0; i < count; i++) {
-        snprintf(shard, sizeof shard, "%s/%06d.tar", world, i);
-        snprintf(link, sizeof link, "%s/%06d.tar", out, i);
-        cr_assert(symlink(shard, link) == 0);
-    }
-}
-
 static int stop_soon_count;
 static bool stop_soon(void *user) {
     (void)user;
@@ -279,7 +266,7 @@ static bool stop_soon(void *user) {
 Test(run, refuses_other_settings_and_changed_data) {
     tic_hooks hooks = {.stop = stop_soon};
     char all[TIC_PATH], fewer[TIC_PATH];
-    link_world(all, "all", 2);
+    link_world(all, folder, "all", 2);
     set(&x, "data", all);
     index_first(&x);
     cr_assert_eq(tic_run(&x, &hooks, &err), TIC_EINTERRUPTED, "%s", err.text);
@@ -287,7 +274,7 @@ Test(run, refuses_other_settings_and_changed_data) {
     set(&y, "lr", "0.002");
     cr_assert_eq(tic_run(&y, NULL, &err), TIC_EINPUT);
     cr_assert(strstr(err.text, "another lr") != NULL, "%s", err.text);
-    link_world(fewer, "fewer", 1);
+    link_world(fewer, folder, "fewer", 1);
     y = x;
     set(&y, "data", fewer);
     cr_assert_eq(tic_run(&y, NULL, &err), TIC_EINPUT);

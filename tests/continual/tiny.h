@@ -6,6 +6,7 @@
 #include "continual/room.h"
 #include "tests/continual/folder.h"
 #include <string.h>
+#include <unistd.h>
 
 /* 16 px, two patches a side, one block of width 32 in each tower. */
 static const char TINY_MODEL[] =
@@ -47,6 +48,20 @@ static inline void tiny_experiment(tic_experiment *x, const char *folder, const 
     set(x, "precision", "f32");
     set(x, "threads", "1");
     x->pairs = TINY_STEPS * TINY_ITERATIONS * TINY_BATCH;
+}
+
+/* folder/name with links to the first `count` shards of the plain world, which has two. */
+static inline void link_world(char out[TIC_PATH], const char *folder, const char *name, int count) {
+    char world[TIC_PATH], shard[TIC_PATH + 64], link[TIC_PATH + 64];
+    tic_error err;
+    tiny_world(world, "plain");
+    snprintf(out, TIC_PATH, "%.900s/%s", folder, name);
+    cr_assert(tic_make_folder(out, &err) == TIC_OK, "%s", err.text);
+    for (int i = 0; i < count; i++) {
+        snprintf(shard, sizeof shard, "%s/%06d.tar", world, i);
+        snprintf(link, sizeof link, "%s/%06d.tar", out, i);
+        cr_assert(symlink(shard, link) == 0);
+    }
 }
 
 /* Reads RUN/name whole; the caller's (tic_free). */
