@@ -8,7 +8,7 @@ DEMO ?= demo
 PACKAGES = gcc g++ python3 meson ninja-build pkg-config \
   libblis-openmp-dev libpapi-dev libzydis-dev libjpeg62-turbo-dev libjansson-dev libutf8proc-dev \
   zlib1g-dev nettle-dev libcairo2-dev \
-  libcriterion-dev libbenchmark-dev
+  libcriterion-dev libbenchmark-dev papi-tools
 # Only to be compared with: other BLAS libraries, and an interpreter that has PyTorch.
 PEERS = libopenblas-dev libdnnl-dev
 PYTORCH ?= python3

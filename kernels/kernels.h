@@ -491,10 +491,11 @@ tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, tic
 /* ---- software-defined events --------------------------------------------------------------- */
 
 /* Exports `ctx`'s counters through PAPI as sde:::ticlip::MACS_ISSUED, ..._LOGICAL and one
- * MACS_ISSUED_<PURPOSE> and MACS_ISSUED_<OPERATION> each, until the context is freed. One context
- * at a time. */
+ * MACS_ISSUED_<PURPOSE> and MACS_ISSUED_<OPERATION> each, described, until the context is freed. One
+ * context at a time. They count from a tool's PAPI_start on. */
 tic_status tic_papi_export(tic_ctx *ctx, tic_error *err);
-/* Reads one of them back through PAPI's own API, e.g. "MACS_ISSUED". */
+/* Reads one of them through PAPI's own API, e.g. "MACS_ISSUED": what was counted since the first
+ * call, which starts an event set of the calling thread. */
 tic_status tic_papi_read(const char *event, int64_t *value, tic_error *err);
 /* NULL when hardware counters work here, else why not ("PMU: unavailable (...)"). */
 const char *tic_papi_pmu(void);
