@@ -51,7 +51,7 @@ demo: build
 # the same command goes on. Writes docs/reproduction.md and its figures.
 reproduce: build
 	python3 benchmarks/reproduction/runs.py --ticlip $(TICLIP) --folder $(REPRODUCTION)
-	python3 benchmarks/reproduction/page.py --folder $(REPRODUCTION)
+	TICLIP=$(TICLIP) python3 benchmarks/reproduction/page.py --folder $(REPRODUCTION)
 
 sanitize: deps
 	[ -f $(BUILD)-sanitize/build.ninja ] || $(MESON) setup $(BUILD)-sanitize \

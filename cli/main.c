@@ -50,9 +50,11 @@ static const tic_verb verbs[] = {
      tic_verb_verify,
      "Prints a line for each claim that holds, then `verified`; or stops at the first that does "
      "not, with exit code 4. --deep also computes some evaluations again."},
-    {"compare", "rank runs that had the same budget, data and evaluation sets", "RUN...", 1,
+    {"compare", "rank runs that had the same budget, data and evaluation sets", "RUN... [flags]", 0,
      TIC_CLI_POSITIONALS, tic_verb_compare,
-     "Runs that differ in one of these are not ranked: it says in which."},
+     "Runs that differ in one of these are not ranked: it says in which. Runs that differ in "
+     "nothing but --seed (and --methods) are one experiment: means over the seeds, with their "
+     "standard errors."},
     {"plan", "what a pair costs a model: nominal and logical MACs", "[flags]", 0, 0, tic_verb_plan,
      "Nominal MACs are the paper's currency, logical ones what ticlip's shapes need. What a whole "
      "run will cost, `ticlip run --dry-run` tells."},

@@ -1,26 +1,27 @@
 /* Runs against each other, as MLPerf does it: what was not done under the same rules is not ranked.
- */
-#include "room.h"
+ * The same experiment with several seeds is one row, with the error of its mean. */
+#include "compare.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct compared { /* one run */
-    const char *run;
-    json_t *results, *begun; /* owned */
-} compared;
+/* ---- opening ----------------------------------------------------------------------------------
+ */
 
-static tic_status open_run(compared *c, const char *run, tic_error *err) {
+static tic_status open_run(tic_compared *c, const char *run, tic_error *err) {
     tic_ledger ledger;
     char path[TIC_PATH], *text;
     json_error_t where;
-    *c = (compared){.run = run};
+    *c = (tic_compared){.run = run, .group = -1};
     TIC_TRY(tic_results_read(run, &text, err));
     c->results = json_loads(text, JSON_REJECT_DUPLICATES, &where);
     tic_free(text);
     if (c->results == NULL)
         return tic_fail(err, TIC_EINPUT, "%s/results.json:%d: %s", run, where.line, where.text);
+    TIC_TRY(tic_path_join(path, sizeof path, run, "experiment.json", err));
+    tic_experiment_defaults(&c->x);
+    TIC_TRY(tic_experiment_read(&c->x, path, err));
     TIC_TRY(tic_path_join(path, sizeof path, run, "ledger.jsonl", err));
     TIC_TRY(tic_ledger_open(&ledger, path, err));
     c->begun = json_deep_copy(tic_ledger_find(&ledger, "begin", NULL, NULL));
@@ -30,41 +31,140 @@ static tic_status open_run(compared *c, const char *run, tic_error *err) {
     return TIC_OK;
 }
 
+const json_t *tic_compared_method(const tic_compared *run, const char *method) {
+    return json_object_get(json_object_get(run->results, "methods"), method);
+}
+
+const char *tic_compared_differs(const tic_compared *a, const tic_compared *b) {
+    tic_experiment other = b->x;
+    other.seed = a->x.seed;
+    memcpy(other.methods, a->x.methods, sizeof other.methods);
+    const char *name = tic_experiment_differs(&a->x, &other);
+    if (name == NULL &&
+        !json_equal(json_object_get(a->begun, "precision"), json_object_get(b->begun, "precision")))
+        name = "precision";
+    return name;
+}
+
+/* Whether a method comes in both with the same seed. */
+static bool repeats(const tic_compared *a, const tic_compared *b) {
+    const char *method;
+    json_t *unused;
+    if (a->x.seed != b->x.seed)
+        return false;
+    json_object_foreach(json_object_get(a->results, "methods"), method,
+                        unused) if (tic_compared_method(b, method) != NULL) return true;
+    return false;
+}
+
+/* The first group that run i belongs to; a new one when there is none. */
+static void join_group(tic_comparison *c, int i) {
+    for (int group = 0; group < c->groups; group++) {
+        bool fits = true;
+        for (int k = 0; k < i; k++)
+            if (c->list[k].group == group)
+                fits &= tic_compared_differs(&c->list[k], &c->list[i]) == NULL &&
+                        !repeats(&c->list[k], &c->list[i]);
+        if (fits) {
+            c->list[i].group = group;
+            return;
+        }
+    }
+    c->list[i].group = c->groups++;
+}
+
+tic_status tic_comparison_open(tic_comparison *c, const char *const *runs, int count,
+                               tic_error *err) {
+    *c = (tic_comparison){.count = 0};
+    if (count > TIC_COMPARED_MAX)
+        return tic_fail(err, TIC_EUSAGE, "%d runs; at most %d can be compared", count,
+                        TIC_COMPARED_MAX);
+    TIC_TRY(tic_alloc(&c->list, (size_t)count, sizeof *c->list, err));
+    for (int i = 0; i < count; i++) {
+        c->count = i + 1; /* before it is opened, so that a failure frees what is there */
+        TIC_TRY(open_run(&c->list[i], runs[i], err));
+        join_group(c, i);
+    }
+    return TIC_OK;
+}
+
+void tic_comparison_close(tic_comparison *c) {
+    for (int i = 0; i < c->count; i++) {
+        json_decref(c->list[i].results);
+        json_decref(c->list[i].begun);
+    }
+    tic_free(c->list);
+}
+
+json_t *tic_comparison_methods(const tic_comparison *c, int group) {
+    json_t *names = json_object(), *unused;
+    const char *method;
+    for (int i = 0; i < c->count; i++)
+        if (c->list[i].group == group)
+            json_object_foreach(json_object_get(c->list[i].results, "methods"), method, unused)
+                json_object_set_new(names, method, json_null());
+    return names;
+}
+
 /* ---- the rules ---------------------------------------------------------------------------------
  */
 
-static json_t *setting(const compared *c, const char *key) {
-    return json_object_get(json_object_get(c->begun, "experiment"), key);
-}
-
 /* Nominal MACs of the whole sequence. */
-static double budget_of(const compared *c) {
-    const double macs = json_number_value(setting(c, "macs"));
-    if (macs > 0)
-        return macs;
-    return json_number_value(setting(c, "pairs")) *
-           json_number_value(json_object_get(c->begun, "nominal_train"));
+static double budget_of(const tic_compared *c) {
+    if (c->x.macs > 0)
+        return c->x.macs;
+    return (double)c->x.pairs * json_number_value(json_object_get(c->begun, "nominal_train"));
 }
 
-static tic_status refuse(const compared *a, const compared *b, const char *what, tic_error *err) {
+static tic_status refuse(const tic_compared *a, const tic_compared *b, const char *what,
+                         tic_error *err) {
     return tic_fail(err, TIC_EVERIFY, "%s and %s cannot be ranked: their %s differ", a->run, b->run,
                     what);
 }
 
-/* "retrieval": pairs of each step; static sets: their pairs. Of the first method. */
-static json_t *sets_of(const compared *c) {
+/* "retrieval": pairs of each step; static sets: their pairs. Of the first method. Subsets by
+ * keyword, domain or class are the seed's draw: which seeds are compared is looked at by itself. */
+static json_t *sets_of(const tic_compared *c, bool same_seed) {
     json_t *methods = json_object_get(c->results, "methods"), *sets = json_object(), *score;
     const char *task;
     json_t *first = json_object_iter_value(json_object_iter(methods));
     json_object_foreach(json_object_get(first, "tasks"), task, score) {
         json_t *pairs = json_object_get(score, "pairs_per_step");
-        json_object_set(sets, task, pairs != NULL ? pairs : json_object_get(score, "pairs"));
+        const bool drawn = pairs != NULL && strcmp(task, "retrieval") != 0;
+        json_object_set(sets, task, pairs == NULL ? json_object_get(score, "pairs") : pairs);
+        if (drawn && !same_seed)
+            json_object_set_new(sets, task, json_null());
     }
     return sets;
 }
 
-static tic_status same_rules(const compared *a, const compared *b, tic_error *err) {
-    static const char *const budgets[] = {"accounting"};
+/* The seeds of a group as a bit set would be too small: rising, each once. */
+static int seeds_of(const tic_comparison *c, int group, int64_t seeds[TIC_COMPARED_MAX]) {
+    int count = 0;
+    for (int i = 0; i < c->count; i++) {
+        int at = 0;
+        if (c->list[i].group != group)
+            continue;
+        const int64_t seed = c->list[i].x.seed;
+        while (at < count && seeds[at] < seed)
+            at++;
+        if (at < count && seeds[at] == seed)
+            continue;
+        memmove(seeds + at + 1, seeds + at, (size_t)(count - at) * sizeof *seeds);
+        seeds[at] = seed;
+        count++;
+    }
+    return count;
+}
+
+static bool same_seeds(const tic_comparison *c, int group, int other) {
+    int64_t a[TIC_COMPARED_MAX], b[TIC_COMPARED_MAX];
+    const int count = seeds_of(c, group, a);
+    return count == seeds_of(c, other, b) && memcmp(a, b, (size_t)count * sizeof *a) == 0;
+}
+
+static tic_status same_rules(const tic_comparison *c, const tic_compared *a, const tic_compared *b,
+                             tic_error *err) {
     static const char *const data[] = {"data", "data_pairs", "steps"};
     char what[160];
     if (budget_of(a) != budget_of(b)) {
@@ -72,27 +172,26 @@ static tic_status same_rules(const compared *a, const compared *b, tic_error *er
                  budget_of(b));
         return refuse(a, b, what, err);
     }
-    for (size_t i = 0; i < sizeof budgets / sizeof budgets[0]; i++)
-        if (!json_equal(setting(a, budgets[i]), setting(b, budgets[i])))
-            return refuse(a, b, "budgets (accounting)", err);
+    if (a->x.accounting != b->x.accounting)
+        return refuse(a, b, "budgets (accounting)", err);
     for (size_t i = 0; i < sizeof data / sizeof data[0]; i++)
         if (!json_equal(json_object_get(a->begun, data[i]), json_object_get(b->begun, data[i]))) {
             snprintf(what, sizeof what, "data (%s)", data[i]);
             return refuse(a, b, what, err);
         }
-    json_t *x = sets_of(a), *y = sets_of(b);
-    /* The seed draws the held-out pairs. */
-    const bool same = json_equal(x, y) && json_equal(setting(a, "seed"), setting(b, "seed")) &&
-                      json_equal(setting(a, "eval_pairs"), setting(b, "eval_pairs"));
+    if (!same_seeds(c, a->group, b->group))
+        return refuse(a, b, "evaluation sets (the seeds, which draw them)", err);
+    json_t *x = sets_of(a, a->x.seed == b->x.seed), *y = sets_of(b, a->x.seed == b->x.seed);
+    const bool same = json_equal(x, y) && a->x.eval_pairs == b->x.eval_pairs;
     json_decref(x);
     json_decref(y);
     return same ? TIC_OK : refuse(a, b, "evaluation sets", err);
 }
 
-/* ---- the ranking -------------------------------------------------------------------------------
+/* ---- rows --------------------------------------------------------------------------------------
  */
 
-/* Mean of what retrieval has of in-domain, backward and forward. */
+/* Mean of what a retrieval task has of in-domain, backward and forward. */
 static double mean_of(const json_t *task) {
     static const char *const keys[] = {"in_domain", "backward", "forward"};
     double sum = 0;
@@ -105,26 +204,132 @@ static double mean_of(const json_t *task) {
     return count > 0 ? sum / count : 0;
 }
 
-static tic_status add_rows(const compared *c, json_t *rows, tic_error *err) {
-    const char *method;
-    json_t *about;
-    json_object_foreach(json_object_get(c->results, "methods"), method, about) {
-        json_t *task = json_object_get(json_object_get(about, "tasks"), "retrieval");
-        json_t *macs = json_object_get(about, "macs");
-        if (task == NULL)
-            continue;
-        json_t *row = json_pack(
-            "{s:s, s:s, s:s, s:f, s:O, s:O, s:O, s:O, s:O}", "run", c->run, "method", method,
-            "task", "retrieval", "mean", mean_of(task), "in_domain",
-            json_object_get(task, "in_domain"), "backward", json_object_get(task, "backward"),
-            "forward", json_object_get(task, "forward"), "budget", json_object_get(macs, "budget"),
-            "nominal", json_object_get(macs, "nominal"));
-        if (row == NULL || json_array_append_new(rows, row) != 0)
-            return tic_fail(err, TIC_EINPUT, "%s/results.json: %s has no whole retrieval task",
-                            c->run, method);
+typedef struct samples { /* a method's results, one a seed */
+    const json_t *method[TIC_COMPARED_MAX];
+    int count;
+} samples;
+
+/* NaN where there is none. */
+static double number_at(const json_t *task, const char *outer, const char *key) {
+    const json_t *in = outer != NULL ? json_object_get(task, outer) : task;
+    const json_t *value = json_object_get(in, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static json_t *spread_at(const samples *s, const char *task, const char *outer, const char *key) {
+    double values[TIC_COMPARED_MAX];
+    for (int i = 0; i < s->count; i++)
+        values[i] =
+            number_at(json_object_get(json_object_get(s->method[i], "tasks"), task), outer, key);
+    return tic_spread_json(values, s->count);
+}
+
+/* {TASK: {MEASURE: {"mean", "stderr"}}} of the tasks that the first seed has. */
+static json_t *tasks_json(const samples *s) {
+    json_t *tasks = json_object(), *task;
+    const char *name;
+    json_object_foreach(json_object_get(s->method[0], "tasks"), name, task) {
+        json_t *made =
+            json_object_get(task, "E") == NULL
+                ? json_pack("{s:o, s:o}", "last", spread_at(s, name, NULL, "last"), "mean",
+                            spread_at(s, name, NULL, "mean"))
+                : json_pack("{s:o, s:o, s:o, s:o, s:o}", "in_domain",
+                            spread_at(s, name, NULL, "in_domain"), "backward",
+                            spread_at(s, name, NULL, "backward"), "forward",
+                            spread_at(s, name, NULL, "forward"), "relative_backward",
+                            spread_at(s, name, "relative", "backward"), "relative_forward",
+                            spread_at(s, name, "relative", "forward"));
+        json_object_set_new(tasks, name, made);
     }
+    return tasks;
+}
+
+/* Sets row[key] to the mean of a retrieval measure and row.stderrs[key] to its error. */
+static void put_measure(json_t *row, const samples *s, const char *key) {
+    json_t *spread;
+    double means[TIC_COMPARED_MAX];
+    if (strcmp(key, "mean") != 0) {
+        spread = spread_at(s, "retrieval", NULL, key);
+    } else {
+        for (int i = 0; i < s->count; i++)
+            means[i] =
+                mean_of(json_object_get(json_object_get(s->method[i], "tasks"), "retrieval"));
+        spread = tic_spread_json(means, s->count);
+    }
+    json_object_set(row, key, json_object_get(spread, "mean"));
+    json_object_set(json_object_get(row, "stderrs"), key, json_object_get(spread, "stderr"));
+    json_decref(spread);
+}
+
+/* "runs/a-*" of "runs/a-0" and "runs/a-1": what they have in common around a star. */
+static json_t *common_name(const json_t *runs) {
+    const char *first = json_string_value(json_array_get(runs, 0));
+    size_t head = strlen(first), tail = strlen(first), i;
+    char name[TIC_PATH];
+    json_t *run;
+    if (json_array_size(runs) == 1)
+        return json_string(first);
+    json_array_foreach(runs, i, run) {
+        const char *other = json_string_value(run);
+        const size_t length = strlen(other);
+        size_t same = 0;
+        while (same < head && other[same] == first[same])
+            same++;
+        head = same;
+        for (same = 0; same < tail && same + head < length && same + head < strlen(first) &&
+                       other[length - 1 - same] == first[strlen(first) - 1 - same];)
+            same++;
+        tail = same;
+    }
+    snprintf(name, sizeof name, "%.*s*%s", (int)head, first, first + strlen(first) - tail);
+    return json_string(name);
+}
+
+static tic_status add_row(const tic_comparison *c, int group, const char *method, json_t *rows,
+                          tic_error *err) {
+    static const char *const keys[] = {"mean", "in_domain", "backward", "forward"};
+    samples s = {.count = 0};
+    json_t *runs = json_array(), *seeds = json_array();
+    for (int i = 0; i < c->count; i++) {
+        const json_t *about = tic_compared_method(&c->list[i], method);
+        if (c->list[i].group != group || about == NULL ||
+            json_object_get(json_object_get(about, "tasks"), "retrieval") == NULL)
+            continue;
+        s.method[s.count++] = about;
+        json_array_append_new(runs, json_string(c->list[i].run));
+        json_array_append_new(seeds, json_integer(c->list[i].x.seed));
+    }
+    if (s.count == 0) { /* not evaluated yet */
+        json_decref(runs);
+        json_decref(seeds);
+        return TIC_OK;
+    }
+    json_t *macs = json_object_get(s.method[0], "macs");
+    json_t *row =
+        json_pack("{s:o, s:o, s:o, s:s, s:s, s:{}, s:O, s:O, s:o}", "run", common_name(runs),
+                  "runs", runs, "seeds", seeds, "method", method, "task", "retrieval", "stderrs",
+                  "budget", json_object_get(macs, "budget"), "nominal",
+                  json_object_get(macs, "nominal"), "tasks", tasks_json(&s));
+    for (int i = 0; i < 4; i++)
+        put_measure(row, &s, keys[i]);
+    if (row == NULL || json_array_append_new(rows, row) != 0)
+        return tic_fail(err, TIC_EINPUT, "%s/results.json: %s has no whole retrieval task",
+                        c->list[0].run, method);
     return TIC_OK;
 }
+
+static tic_status add_group(const tic_comparison *c, int group, json_t *rows, tic_error *err) {
+    json_t *methods = tic_comparison_methods(c, group), *unused;
+    const char *method;
+    tic_status status = TIC_OK;
+    json_object_foreach(methods, method, unused) if (status == TIC_OK) status =
+        add_row(c, group, method, rows, err);
+    json_decref(methods);
+    return status;
+}
+
+/* ---- the ranking -------------------------------------------------------------------------------
+ */
 
 static int by_mean(const void *a, const void *b) {
     const double x = json_number_value(json_object_get(*(json_t *const *)a, "mean"));
@@ -149,32 +354,24 @@ static tic_status rank(json_t *rows, char **json, tic_error *err) {
     return status;
 }
 
-static tic_status compare(compared *list, const char *const *runs, int count, char **json,
-                          tic_error *err) {
-    json_t *rows = json_array();
-    tic_status status = TIC_OK;
-    for (int i = 0; i < count && status == TIC_OK; i++) {
-        status = open_run(&list[i], runs[i], err);
-        if (status == TIC_OK && i > 0)
-            status = same_rules(&list[0], &list[i], err);
-        if (status == TIC_OK)
-            status = add_rows(&list[i], rows, err);
-    }
-    if (status == TIC_OK)
-        status = rank(rows, json, err);
-    json_decref(rows);
-    return status;
+static tic_status compare(const tic_comparison *c, json_t *rows, tic_error *err) {
+    for (int i = 1; i < c->count; i++)
+        TIC_TRY(same_rules(c, &c->list[0], &c->list[i], err));
+    for (int group = 0; group < c->groups; group++)
+        TIC_TRY(add_group(c, group, rows, err));
+    return TIC_OK;
 }
 
 tic_status tic_compare(const char *const *runs, int count, char **json, tic_error *err) {
-    compared *list;
+    tic_comparison c;
+    json_t *rows = json_array();
     *json = NULL;
-    TIC_TRY(tic_alloc(&list, (size_t)count, sizeof *list, err));
-    tic_status status = compare(list, runs, count, json, err);
-    for (int i = 0; i < count; i++) {
-        json_decref(list[i].results);
-        json_decref(list[i].begun);
-    }
-    tic_free(list);
+    tic_status status = tic_comparison_open(&c, runs, count, err);
+    if (status == TIC_OK)
+        status = compare(&c, rows, err);
+    if (status == TIC_OK)
+        status = rank(rows, json, err);
+    json_decref(rows);
+    tic_comparison_close(&c);
     return status;
 }

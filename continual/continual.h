@@ -399,9 +399,45 @@ typedef struct tic_verify_options {
  * arithmetic. TIC_EVERIFY naming what does not hold first; writes nothing but an index. */
 tic_status tic_verify(const char *run, const tic_verify_options *options, tic_error *err);
 
-/* Results of several runs, for a ranking. Runs whose budgets, data or evaluation sets differ are
- * TIC_EVERIFY naming in what. *json is {"runs":[{"run","method","task","in_domain","backward",
- * "forward","budget","nominal"}...]}, best mean first; the caller's (tic_free). */
+/* ---- comparison ------------------------------------------------------------------------------ */
+
+/* Results of several runs, for a ranking. Runs that differ in nothing but seed and methods are one
+ * experiment: its rows are means over the seeds, with the standard error of that mean by their
+ * spread (null with one seed). Runs whose budgets, data or evaluation sets (the seeds draw them)
+ * differ are TIC_EVERIFY naming in what. *json is {"schema":1,"runs":[{"run","runs","seeds",
+ * "method","task","mean","in_domain","backward","forward","stderrs":{...},"budget","nominal",
+ * "tasks":{TASK:{MEASURE:{"mean","stderr"}}}}...]}, best mean first; the caller's (tic_free). */
 tic_status tic_compare(const char *const *runs, int count, char **json, tic_error *err);
+
+/* The paper's Table 2 (reference/tic-clip.md): one row a method of one benchmark. Of the whole
+ * sequence in nominal MACs; scores in per cent, NaN where the paper has none. */
+typedef struct tic_paper_row {
+    const char *method;
+    double macs, imagenet, shifts, flickr30k, statics, backward, in_domain, forward;
+} tic_paper_row;
+typedef struct tic_paper {
+    const char *name, *label; /* "tic-yfcc", "TiC-YFCC" */
+    const char *retrieval;    /* the method whose retrieval the others' is divided by: oracle, or
+                                 cumulative-all-star where Oracle's was not measured (XL) */
+    const tic_paper_row *rows;
+    int count;
+} tic_paper;
+int tic_paper_count(void);
+const tic_paper *tic_paper_get(int i);
+/* TIC_EUSAGE with the nearest name when there is none. */
+tic_status tic_paper_find(const tic_paper **out, const char *name, tic_error *err);
+
+/* Each method of one experiment (runs that differ in seed and methods only, else TIC_EVERIFY)
+ * divided by Oracle seed by seed, beside the same quotients of the paper: MACs (with what a method
+ * does beside training), mean of the last model's static tasks, and retrieval. *json is
+ * {"schema":1,"paper","label","of":{"macs","static","retrieval"},"runs","seeds","methods":[{
+ * "method","label","ours":{"macs","static","backward","in_domain","forward": each {"mean","stderr"}
+ * },"paper":{the same keys: x}}...]}, null for what is not there; the caller's (tic_free). */
+tic_status tic_compare_paper(const char *const *runs, int count, const char *paper, char **json,
+                             tic_error *err);
+/* The paper's numbers alone, of one benchmark or "all": {"schema":1,"papers":{NAME:{"label",
+ * "methods":{METHOD:{"macs","imagenet","shifts","flickr30k","static","backward","in_domain",
+ * "forward"}}}}}. */
+tic_status tic_paper_json(const char *paper, char **json, tic_error *err);
 
 #endif

@@ -301,4 +301,15 @@ json_t *tic_json_number(double value); /* null when not finite */
 /* [{"task","metric","step","value","pairs"}, ...]; a new reference. */
 json_t *tic_scores_json(const tic_scores *scores);
 
+/* ---- several seeds (spread.c) --------------------------------------------------------------- */
+
+/* The mean of samples and the standard error of that mean, sqrt(sum (x - mean)^2 / (n (n - 1)));
+ * NaN with one sample. A sample that is NaN makes both so. */
+typedef struct tic_spread {
+    double mean, error;
+} tic_spread;
+tic_spread tic_spread_of(const double *samples, int count);
+/* {"mean": x, "stderr": x}, null where not finite; a new reference. */
+json_t *tic_spread_json(const double *samples, int count);
+
 #endif

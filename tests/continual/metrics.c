@@ -1,5 +1,5 @@
 /* In-domain, backward and forward of matrices summed by hand, and their standard errors. */
-#include "continual/continual.h"
+#include "continual/room.h"
 #include <criterion/criterion.h>
 #include <math.h>
 
@@ -72,4 +72,18 @@ Test(metrics, rows_that_are_not_there_yet_are_left_out) {
     s = tic_summarise(one, 1, pairs);
     near(s.in_domain, 0.5);
     cr_assert(isnan(s.backward) && isnan(s.forward) && isnan(s.backward_stderr));
+}
+
+/* ---- several seeds ----------------------------------------------------------------------------
+ */
+
+Test(metrics, spread_by_hand) {
+    /* 1, 2, 6: mean 3, squares 4 + 1 + 9, variance 7, error sqrt(7 / 3). */
+    const double three[] = {1, 2, 6}, one[] = {0.25}, hole[] = {1, NAN};
+    near(tic_spread_of(three, 3).mean, 3);
+    near(tic_spread_of(three, 3).error, sqrt(7.0 / 3));
+    near(tic_spread_of(one, 1).mean, 0.25);
+    cr_assert(isnan(tic_spread_of(one, 1).error));
+    cr_assert(isnan(tic_spread_of(hole, 2).mean));
+    cr_assert(isnan(tic_spread_of(one, 0).mean));
 }
