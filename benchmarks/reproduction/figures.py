@@ -57,6 +57,37 @@ def ticks(top):
     return [step * i for i in range(int(top / step) + 1)]
 
 
+def spread(places, least):
+    """Places, sorted, moved as little as keeps them `least` apart."""
+    groups = []  # [sum of wanted firsts, count]: a run of labels that touch
+    for i, place in enumerate(places):
+        groups.append([place, 1])
+        while len(groups) > 1 and (groups[-1][0] / groups[-1][1] <
+                                   groups[-2][0] / groups[-2][1] + least * groups[-2][1]):
+            total, count = groups.pop()
+            groups[-1][0] += total - least * groups[-1][1] * count
+            groups[-1][1] += count
+    return [total / count + least * k for total, count in groups for k in range(count)]
+
+
+def labels(points, px, py):
+    """Names beside their points, by clusters that lie near each other along x; a line where a name
+    had to move."""
+    body, clusters = [], []
+    for point in sorted(points, key=lambda p: p[1]):
+        if clusters and px(point[1]) - px(clusters[-1][-1][1]) < 90:
+            clusters[-1].append(point)
+        else:
+            clusters.append([point])
+    for cluster in clusters:
+        cluster.sort(key=lambda p: py(p[2]))
+        x = max(px(p[1]) for p in cluster) + 26
+        for (label, px_of, py_of, _), y in zip(cluster, spread([py(p[2]) for p in cluster], 15)):
+            body.append(f'<path class="a" d="M{px(px_of) + 5:.1f} {py(py_of):.1f}L{x - 4:.1f} {y:.1f}"/>')
+            body.append(text(x, y + 4, label))
+    return body
+
+
 def trade_off(title, points, x_name, y_name):
     """points: (label, x, y, standard error of y)."""
     width, height, left, below = 720, 440, 64, 52
@@ -64,12 +95,12 @@ def trade_off(title, points, x_name, y_name):
     y_top = 1.15 * max(p[2] for p in points)
 
     def px(x):
-        return left + (width - left - 150) * x / x_top
+        return left + (width - left - 90) * x / x_top
 
     def py(y):
         return height - below - (height - below - 40) * y / y_top
 
-    body = [text(8, 20, title, kind="t"), text((width - 150) / 2, height - 12, x_name, "middle"),
+    body = [text(8, 20, title, kind="t"), text((width - 90) / 2, height - 12, x_name, "middle"),
             f'<text transform="translate(16 {height / 2}) rotate(-90)" text-anchor="middle">'
             f'{escape(y_name)}</text>']
     for x in ticks(x_top):
@@ -78,14 +109,8 @@ def trade_off(title, points, x_name, y_name):
     for y in ticks(y_top):
         body.append(f'<path class="g" d="M{left} {py(y):.1f}H{px(x_top):.1f}"/>' +
                     text(left - 6, py(y) + 4, f"{y:.2g}", "end"))
-    taken = []
-    for label, x, y, error in sorted(points, key=lambda p: p[2]):
-        cx, cy = px(x), py(y)
-        body.append(f'<path class="a" d="M{cx:.1f} {py(y - error):.1f}V{py(y + error):.1f}"/>')
-        body.append(f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="4" fill="#21918c"/>')
-        at = cy + 4
-        while any(abs(at - other) < 12 and abs(cx - ox) < 170 for ox, other in taken):
-            at -= 3
-        taken.append((cx, at))
-        body.append(text(cx + 8, at, label))
+    body += labels(points, px, py)
+    for _, x, y, error in points:
+        body.append(f'<path class="a" d="M{px(x):.1f} {py(y - error):.1f}V{py(y + error):.1f}"/>')
+        body.append(f'<circle cx="{px(x):.1f}" cy="{py(y):.1f}" r="4" fill="#21918c"/>')
     return svg(width, height, "".join(body))

@@ -11,33 +11,47 @@ import xml.dom.minidom
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks" / "reproduction"))
 import figures  # noqa: E402
+import measured  # noqa: E402
 import page  # noqa: E402
-from runs import EXPERIMENTS  # noqa: E402
+import trends  # noqa: E402
+from runs import EXPERIMENTS, EXTRA  # noqa: E402
 
-STEPS = ["2016", "2017", "2018"]
+STEPS = ["2020", "2021", "2022"]
 
 
 def retrieval(backward, in_domain, forward):
     e = [[in_domain if i == j else backward if j < i else forward for j in range(3)] for i in range(3)]
-    return {"metric": "mean_recall@1", "E": e, "in_domain": in_domain, "backward": backward,
-            "forward": forward}
+    return {"metric": "mean_recall@1", "pairs": 400, "E": e, "in_domain": in_domain,
+            "backward": backward, "forward": forward,
+            "relative": {"backward": backward - in_domain, "forward": forward - in_domain},
+            "stderrs": {"in_domain": 0.01, "backward": 0.01, "forward": 0.01}}
 
 
 def method(backward, in_domain, forward, macs=10**12, extra=0):
     return {"macs": {"nominal": macs, "extra": extra}, "tasks": {
         "retrieval": retrieval(backward, in_domain, forward),
+        "retrieval/web": retrieval(backward, in_domain, forward / 2),
+        "retrieval/studio": retrieval(backward, in_domain, in_domain),
         "classification": retrieval(0.1, 0.2, 0.1),
-        "static/a": {"metric": "acc1", "last": 0.25}, "static/b": {"metric": "acc1", "last": 0.35},
-        "static/c": {"metric": "mean_recall@1", "last": 0.9}}}
+        "static/static-classification": {"metric": "acc1", "last": 0.25},
+        "static/static-classification-night": {"metric": "acc1", "last": 0.35},
+        "static/static-classification-sketch": {"metric": "acc1", "last": 0.15},
+        "static/static-retrieval": {"metric": "mean_recall@1", "last": in_domain / 2}}}
 
 
-def write(folder, name, seed, methods):
+LEDGER = [{"event": "step_end", "spent": {"seconds": 50}}, {"event": "evaluation", "spent":
+          {"seconds": 10}}, {"event": "step_end", "same_as": "oracle", "spent": {"seconds": 50}}]
+
+
+def write(folder, name, seed, methods, precision="f32"):
     run = folder / f"{name}-{seed}"
     run.mkdir()
-    document = {"machine": {"cpu": "a CPU", "threads": 2}, "steps": STEPS, "methods": methods,
+    document = {"machine": {"cpu": "a CPU", "threads": 2, "ticlip": "9", "fingerprint": "f"},
+                "steps": STEPS, "methods": methods,
                 "experiment": {"model": "M", "batch": 2, "lr": 1e-3, "pairs": 63000, "macs": 0,
-                               "precision": "f32"}}
+                               "precision": precision, "warmup": 3, "seed": seed}}
     (run / "results.json").write_text(json.dumps(document))
+    (run / "ledger.jsonl").write_text("".join(json.dumps(event) + "\n" for event in LEDGER))
 
 
 def everything(shift):
@@ -56,55 +70,96 @@ class Page(unittest.TestCase):
             for name in EXPERIMENTS:
                 if name != "methods":
                     write(self.folder, name, seed, everything(shift - 0.1))
+        for name in EXTRA:
+            write(self.folder, name, 0, everything(0.05))
 
     def experiments(self):
-        return {name: page.Experiment(self.folder, name) for name in EXPERIMENTS}
+        return {name: measured.Experiment(self.folder, name) for name in (*EXPERIMENTS, *EXTRA)}
 
     def test_means_and_errors(self):
-        value = self.experiments()["methods"].retrieval("sequential", "backward")
+        x = self.experiments()["methods"]
+        value = x.retrieval("sequential", "backward")
         self.assertAlmostEqual(value.mean, 0.1)
         self.assertAlmostEqual(value.error, 0.01 / math.sqrt(3))
-        x = self.experiments()["methods"]
-        self.assertAlmostEqual(x.statics("lwf").mean, 0.3)
+        self.assertAlmostEqual(x.statics("lwf", page.STATIC["shifts"]).mean, 0.25)
+        self.assertAlmostEqual(x.statics("lwf", page.STATIC["mean"]).mean, 0.95 / 4)
         self.assertAlmostEqual(x.spent("lwf").mean, 1.1e12)
+        self.assertAlmostEqual(x.cells("oracle", "retrieval", "2020", ("2021", "2022")).mean, 0.1)
+
+    def test_seconds_are_those_that_were_spent(self):
+        self.assertEqual(self.experiments()["methods"].seconds(), 3 * 60)
 
     def test_what_seeds_have_in_common_cancels(self):
         x = self.experiments()["methods"]
-        difference = page.less(x, "backward", "sequential", "cumulative-all")
+        difference = measured.combine(lambda a, b: b - a, x.retrieval("sequential", "backward"),
+                                      x.retrieval("cumulative-all", "backward"))
         self.assertAlmostEqual(difference.mean, 0.2)
         self.assertLess(difference.error, 1e-12)
 
-    def verdict_of(self, beginning):
-        found = [v for claim, _, v in page.trends(self.experiments()) if claim.startswith(beginning)]
+    def trend(self, beginning):
+        rows = trends.trends(self.experiments(), page.LABELS, page.ORDER)
+        found = [i for i, row in enumerate(rows) if row[0].startswith(beginning)]
         self.assertEqual(len(found), 1, beginning)
-        return found[0]
+        return rows[found[0]:]
 
     def test_verdicts(self):
-        self.assertEqual(self.verdict_of("Sequential forgets"), "reproduced")
-        self.assertEqual(self.verdict_of("Cumulative-All within 1 % of Oracle"), "reproduced")
-        self.assertEqual(self.verdict_of("... and on the present one"), "not reproduced")
-        self.assertEqual(self.verdict_of("LwF below"), "undecided")  # 0.01 with 0.012 between seeds
-        self.assertEqual(self.verdict_of("Warm-up in every step"), "reproduced")
-        self.assertEqual(self.verdict_of("Const-cosine improves"), "not reproduced")
+        self.assertEqual(self.trend("Sequential forgets")[0][-1], "reproduced")
+        within = self.trend("Cumulative-All is within 1 %")
+        self.assertEqual(within[0][-1], "reproduced")  # 0.3 / 0.301
+        self.assertEqual(within[1][-1], "not reproduced")  # 0.4 / 0.6
+        self.assertEqual(within[0][1], "YFCC 1.00, RedCaps 1.01, M 0.97, L 0.97")
+        self.assertEqual(self.trend("LwF is below")[0][-1], "undecided")
+        self.assertEqual(self.trend("Warm-up in every step")[0][-1], "reproduced")
+        self.assertEqual(self.trend("Const-cosine improves")[0][-1], "not reproduced")
+        self.assertEqual(self.trend("A model of data to 2020")[0][-1], "reproduced")
+
+    def test_a_verdict_needs_95_percent(self):
+        # mean 1, standard error 1 / 2.9 and 1 / 3, on either side of the quantile of 2.920
+        spread = math.sqrt(3)
+        for errors, word in ((2.9, "undecided"), (3.0, "reproduced")):
+            off = spread / errors
+            self.assertEqual(trends.verdict(measured.Value([1 - off, 1, 1 + off])), word)
+            self.assertEqual(trends.verdict(measured.Value([-1 - off, -1, off - 1])),
+                             "undecided" if word == "undecided" else "not reproduced")
 
     def test_one_seed_decides_nothing(self):
-        self.assertEqual(page.verdict(page.Value([0.3])), "undecided")
+        self.assertEqual(trends.verdict(measured.Value([0.3])), "undecided")
 
     def test_a_difference_of_nothing_is_no_trend(self):
-        self.assertEqual(page.verdict(page.Value([0.0, 0.0, 0.0])), "not reproduced")
+        self.assertEqual(trends.verdict(measured.Value([0.0, 0.0, 0.0])), "not reproduced")
+
+    def test_rank_correlation(self):
+        self.assertAlmostEqual(trends.rank_correlation([1, 2, 3], [10, 30, 20]), 0.5)
+        self.assertTrue(math.isnan(trends.rank_correlation([1, 1], [1, 2])))
 
     def test_page_and_figures(self):
         docs = self.folder / "docs"
         all_of = self.experiments()
         methods = page.write_figures(all_of["methods"], docs / "reproduction")
-        text = page.compose(all_of, methods)
+        text = page.compose(all_of, methods, "0123abc", "## Reading\n")
         for name in docs.glob("reproduction/*.svg"):
             xml.dom.minidom.parse(str(name))
         self.assertEqual(len(list(docs.glob("reproduction/*.svg"))), 1 + len(page.ORDER))
-        for label in page.LABELS.values():
-            self.assertIn(label, text)
+        for words in (*page.LABELS.values(), *page.EXTRAS.values(), "0123abc", "## Reading"):
+            self.assertIn(words, text)
+        columns = 0
         for line in text.splitlines():  # every row has its header's columns
             self.assertNotIn("nan", line)
+            if columns and line.startswith("|"):
+                self.assertEqual(line.count("|"), columns, line)
+            columns = line.count("|") if line.startswith("|") else 0
+
+    def test_runs_of_different_kinds_are_not_averaged(self):
+        page.check_alike(self.experiments())
+        write(self.folder, "methods", 3, everything(0), "bf16")
+        with self.assertRaises(SystemExit):
+            page.check_alike(self.experiments())
+
+    def test_labels_keep_their_distance(self):
+        self.assertEqual(figures.spread([10, 50], 15), [10, 50])
+        places = figures.spread([10, 10, 13, 60], 15)  # 11 in the mean, the middle one's
+        for place, wanted in zip(places, [-4, 11, 26, 60]):
+            self.assertAlmostEqual(place, wanted)
 
     def test_figures_hold_their_marks(self):
         drawn = figures.trade_off("T", [("a", 1, 0.5, 0.1), ("b & c", 2, 0.7, 0)], "x", "y")
