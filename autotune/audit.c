@@ -25,8 +25,7 @@ enum {
 
 typedef struct item { /* a row to be proven */
     const tic_problem *problem;
-    int variant; /* place in the registry, -1: what the plan chooses */
-    const char *test_variant;
+    int variant; /* tic_variant_find, -1: what the plan chooses */
 } item;
 
 typedef struct shared {           /* between the processes */
@@ -283,15 +282,12 @@ static tic_status choose(worker *w, const item *it, tic_audit_row *row, int *var
     int knobs[TIC_MAX_KNOBS];
     char key[TIC_PROBLEM_KEY];
     tic_operands *o;
-    const char *forced = it->test_variant;
-    if (it->variant >= 0)
-        forced = tic_variant_get(it->variant).name;
     *variant = it->variant;
     for (int i = 0; i < TIC_OP_COUNT; i++)
         TIC_TRY(tic_ctx_force(w->ctx, (tic_op)i, NULL, err));
-    if (forced != NULL) {
-        snprintf(row->kernel, sizeof row->kernel, "%s", forced);
-        return tic_ctx_force(w->ctx, op, forced, err);
+    if (it->variant >= 0) {
+        snprintf(row->kernel, sizeof row->kernel, "%s", tic_variant_get(it->variant).name);
+        return tic_ctx_force(w->ctx, op, row->kernel, err);
     }
     tic_problem_key(it->problem, precision, key);
     TIC_TRY(tic_operands_new(&o, it->problem, precision, err));
@@ -475,7 +471,7 @@ typedef struct listing {
 
 static tic_status add_item(listing *l, const tic_problem *problem, int variant, tic_error *err) {
     TIC_TRY(tic_reserve_one(&l->items, l->count, &l->capacity, sizeof(item), err));
-    l->items[l->count++] = (item){problem, variant, l->options->variant};
+    l->items[l->count++] = (item){problem, variant};
     return TIC_OK;
 }
 
@@ -504,7 +500,10 @@ static tic_status list_items(listing *l, const tic_problem *problems, int count,
     for (int i = 0; i < count; i++) {
         if (!asked_for(l, &problems[i]))
             continue;
-        if (l->options->all)
+        if (l->options->variant != NULL)
+            TIC_TRY(add_item(l, &problems[i], tic_variant_find(problems[i].op, l->options->variant),
+                             err));
+        else if (l->options->all)
             TIC_TRY(add_all(l, &problems[i], err));
         else
             TIC_TRY(add_item(l, &problems[i], -1, err));

@@ -6,11 +6,24 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A test's own rows have the numbers behind the registry's; NULL: there are no more. */
+static const tic_variant *row_at(int i) {
+    if (i < tic_registry_size)
+        return &tic_registry[i];
+    return tic_test_row != NULL ? tic_test_row(i - tic_registry_size) : NULL;
+}
+
+int tic_variant_find(tic_op op, const char *name) {
+    const tic_variant *row;
+    for (int i = 0; (row = row_at(i)) != NULL; i++)
+        if (row->info.op == op && strcmp(row->info.name, name) == 0)
+            return i;
+    return -1;
+}
+
 const tic_variant *tic_registry_find(tic_op op, const char *name) {
-    for (int i = 0; i < tic_registry_size; i++)
-        if (tic_registry[i].info.op == op && strcmp(tic_registry[i].info.name, name) == 0)
-            return &tic_registry[i];
-    return tic_test_row != NULL ? tic_test_row(op, name) : NULL;
+    const int i = tic_variant_find(op, name);
+    return i < 0 ? NULL : row_at(i);
 }
 
 int tic_variant_count(void) {
@@ -18,7 +31,7 @@ int tic_variant_count(void) {
 }
 
 tic_variant_info tic_variant_get(int i) {
-    return tic_registry[i].info;
+    return row_at(i)->info;
 }
 
 int tic_knob_count(const tic_variant *variant) {
@@ -29,13 +42,14 @@ int tic_knob_count(const tic_variant *variant) {
 }
 
 int tic_variant_knobs(int i, const tic_knob **knobs) {
-    *knobs = tic_registry[i].knobs;
-    return tic_knob_count(&tic_registry[i]);
+    *knobs = row_at(i)->knobs;
+    return tic_knob_count(row_at(i));
 }
 
 bool tic_variant_tile(int i, int *rows, int *columns, size_t *element) {
-    const tic_gemm_micro *micro = tic_registry[i].micro;
-    if (tic_registry[i].info.op != TIC_OP_GEMM || micro == NULL)
+    const tic_variant *variant = row_at(i);
+    const tic_gemm_micro *micro = variant->micro;
+    if (variant->info.op != TIC_OP_GEMM || micro == NULL)
         return false;
     *rows = micro->tile_m;
     *columns = micro->tile_n;
@@ -72,7 +86,7 @@ static const char *declines(const tic_ctx *ctx, const tic_variant *variant, tic_
 }
 
 const char *tic_variant_declines(const tic_ctx *ctx, int i, tic_dtype precision, const void *args) {
-    return declines(ctx, &tic_registry[i], precision, args);
+    return declines(ctx, row_at(i), precision, args);
 }
 
 const tic_variant *tic_registry_default(tic_op op, tic_dtype precision, unsigned isa) {
@@ -181,7 +195,7 @@ tic_status tic_ctx_choice(const tic_ctx *ctx, tic_op op, tic_dtype precision, co
                           tic_error *err) {
     tic_choice choice;
     TIC_TRY(tic_choose(ctx, op, precision, shape, args, &choice, err));
-    *variant = (int)(choice.variant - tic_registry);
+    *variant = tic_variant_find(op, choice.variant->info.name);
     memcpy(knobs, choice.knobs, sizeof choice.knobs);
     return TIC_OK;
 }

@@ -143,6 +143,9 @@ typedef struct tic_variant_info {
 } tic_variant_info;
 int tic_variant_count(void);
 tic_variant_info tic_variant_get(int i);
+/* Its i, also of rows that only a test's program has, which tic_variant_count leaves out; -1: there
+ * is none of that name. */
+int tic_variant_find(tic_op op, const char *name);
 typedef struct tic_knob { /* e.g. {"kc", 256, 16, 4096}: a tunable integer of a variant */
     const char *name;
     int value, min, max; /* value: the default */

@@ -57,9 +57,9 @@ struct tic_variant {
 };
 extern const tic_variant tic_registry[];
 extern const int tic_registry_size;
-/* Rows that only a test's program has (tests/kernels/wrong_rows.c): NULL when it has none of that
- * name. Absent, and so NULL itself, everywhere else. */
-const tic_variant *tic_test_row(tic_op op, const char *name) __attribute__((weak));
+/* Rows that only a test's program has (tests/kernels/wrong_rows.c), i from 0; NULL at the end.
+ * Absent, and so NULL itself, everywhere else. */
+const tic_variant *tic_test_row(int i) __attribute__((weak));
 
 struct tic_ctx {
     int threads;

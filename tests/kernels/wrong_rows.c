@@ -1,9 +1,6 @@
 /* Variants that are wrong in ways that only an audit can see: their results are right. */
 #include "kernels/drive/gemm.h"
 
-#include <math.h>
-#include <string.h>
-
 /* ---- a counter that is told one tile too few ---------------------------------------------------
  */
 
@@ -55,11 +52,8 @@ static const tic_variant rows[] = {
      .run = hidden},
 };
 
-const tic_variant *tic_test_row(tic_op op, const char *name) {
+const tic_variant *tic_test_row(int i) {
     wrong_micro = tic_gemm_micro_portable;
     wrong_micro.across = one_too_many_whole;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (rows[i].info.op == op && strcmp(rows[i].info.name, name) == 0)
-            return &rows[i];
-    return NULL;
+    return i < (int)(sizeof rows / sizeof rows[0]) ? &rows[i] : NULL;
 }
