@@ -435,7 +435,8 @@ tic_status tic_l2norm_backward(tic_ctx *ctx, const tic_l2norm_args *args, tic_er
  *   w -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)
  * `step` is t, counted from 1. g is multiplied by grad_scale first and set to zero afterwards when
  * zero_grad. The range may hold weight matrices that gemms read packed: their packings are written
- * in the same pass, from rows that are still in cache. */
+ * in the same pass, from rows that are still in cache. So is the sum of squares of g as it was,
+ * over parts that follow from the range and its matrices, for who does not clip by it. */
 typedef struct tic_adamw_matrix {
     int64_t first, rows, cols;   /* element (i, j) is w[first + i * cols + j] */
     const tic_packed *packed[2]; /* of it as a gemm's B, [rows, cols] in memory; NULL: none */
@@ -448,8 +449,10 @@ typedef struct tic_adamw_args {
     bool zero_grad;
     const tic_adamw_matrix *matrices; /* in the order of `first`, none overlapping; packed before */
     int64_t matrix_count;
+    double *squares; /* as tic_square_sum of g; NULL: nobody asks */
 } tic_adamw_args;
 tic_status tic_adamw(tic_ctx *ctx, const tic_adamw_args *args, tic_error *err);
+size_t tic_adamw_scratch(const tic_ctx *ctx, int64_t n, int64_t matrix_count);
 /* Sum of squares of x[n] in double; not finite exactly when an element is NaN or Inf. */
 tic_status tic_square_sum(tic_ctx *ctx, const float *x, int64_t n, double *out, tic_error *err);
 

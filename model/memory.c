@@ -214,6 +214,7 @@ size_t tic_step_scratch(const tic_ctx *ctx, tic_model *model) {
     if (!model->options.train)
         return bytes;
     bytes = at_least(bytes, tic_contrastive_scratch(ctx, b, e));
+    bytes = at_least(bytes, tic_adamw_scratch(ctx, model->layout.size, model->layout.count));
     return at_least(bytes, tic_distill_scratch(ctx, b, e, e));
 }
 

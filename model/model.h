@@ -144,8 +144,9 @@ typedef struct tic_adamw_options {
     float clip_norm; /* 0: none */
 } tic_adamw_options;
 /* One AdamW step, `step` counted from 1, then logit_scale clamped to [0, ln 100], gradients zeroed.
- * A gradient with NaN or Inf is TIC_EVERIFY and changes nothing. *norm (may be NULL) is the
- * gradient's 2-norm. */
+ * A gradient with NaN or Inf is TIC_EVERIFY: where clip_norm needs the norm before, nothing has
+ * changed then; where not, weights and moments are spoilt, and a state has to be loaded. *norm (may
+ * be NULL) is the gradient's 2-norm. */
 tic_status tic_model_update(tic_model *model, const tic_adamw_options *options, int64_t step,
                             double *norm, tic_error *err);
 

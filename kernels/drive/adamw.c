@@ -24,17 +24,21 @@ typedef struct step {
     const tic_adamw_args *args;
     const tic_adamw_micro *micro;
     float rate, root;
+    double *squares; /* a task; NULL: nobody asks */
 } step;
 
-static void update(const step *s, int64_t first, int64_t last) {
-    s->micro->step(s->args, first, last, s->rate, s->root);
+static void update(const step *s, int64_t first, int64_t last, int64_t task) {
+    s->micro->step(s->args, first, last, s->rate, s->root,
+                   s->squares != NULL ? s->squares + task : NULL);
 }
 
-/* The following are called by all threads of a region; tasks go to whoever is free. */
-static void update_range(const step *s, int64_t first, int64_t last) {
+/* The following are called by all threads of a region; tasks go to whoever is free. They are
+ * numbered from `task`, and the number after the last is returned. */
+static int64_t update_range(const step *s, int64_t first, int64_t last, int64_t task) {
 #pragma omp for schedule(dynamic) nowait
     for (int64_t i = first; i < last; i += CHUNK)
-        update(s, i, chunk_end(i, last));
+        update(s, i, chunk_end(i, last), task + (i - first) / CHUNK);
+    return task + (last - first + CHUNK - 1) / CHUNK;
 }
 
 /* Rows that are updated and packed at a time: a multiple of what both packings take, so that no two
@@ -48,38 +52,72 @@ static int64_t rows_together(const tic_adamw_matrix *matrix) {
     return (wanted + unit - 1) / unit * unit;
 }
 
-static void update_matrix(const step *s, const tic_adamw_matrix *matrix) {
+static int64_t update_matrix(const step *s, const tic_adamw_matrix *matrix, int64_t task) {
     const int64_t together = rows_together(matrix);
     const tic_mat w = tic_f32(s->args->w + matrix->first, matrix->cols);
 #pragma omp for schedule(dynamic) nowait
     for (int64_t i = 0; i < matrix->rows; i += together) {
         const int64_t rows = matrix->rows - i < together ? matrix->rows - i : together;
-        update(s, matrix->first + i * matrix->cols, matrix->first + (i + rows) * matrix->cols);
+        update(s, matrix->first + i * matrix->cols, matrix->first + (i + rows) * matrix->cols,
+               task + i / together);
         for (int p = 0; p < 2; p++)
             if (matrix->packed[p] != NULL)
                 tic_gemm_pack_rows(matrix->packed[p], w, i, rows);
     }
+    return task + (matrix->rows + together - 1) / together;
 }
 
 static int64_t matrix_end(const tic_adamw_matrix *matrix) {
     return matrix->first + matrix->rows * matrix->cols;
 }
 
-TIC_RUN(tic_adamw_drive) {
-    const tic_adamw_args *a = args;
-    const step s = {a, variant->micro, (float)(a->lr / (1 - pow(a->beta1, (double)a->step))),
-                    (float)(1 / sqrt(1 - pow(a->beta2, (double)a->step)))};
-    (void)knobs, (void)err;
-#pragma omp parallel num_threads(ctx->threads) if (a->n > CHUNK)
+/* A task takes a whole chunk, but for the last of each matrix and of what stands before and after
+ * it. */
+static int64_t most_tasks(int64_t n, int64_t matrix_count) {
+    return n / CHUNK + 2 * matrix_count + 1;
+}
+
+size_t tic_adamw_scratch(const tic_ctx *ctx, int64_t n, int64_t matrix_count) {
+    (void)ctx;
+    return tic_align_up((size_t)most_tasks(n, matrix_count) * sizeof(double));
+}
+
+static void run(const step *s, int threads) {
+    const tic_adamw_args *a = s->args;
+    int64_t tasks = 0;
+#pragma omp parallel num_threads(threads) if (a->n > CHUNK)
     {
-        int64_t next = 0;
+        int64_t next = 0, task = 0;
         for (int64_t i = 0; i < a->matrix_count; i++) {
-            update_range(&s, next, a->matrices[i].first);
-            update_matrix(&s, &a->matrices[i]);
+            task = update_range(s, next, a->matrices[i].first, task);
+            task = update_matrix(s, &a->matrices[i], task);
             next = matrix_end(&a->matrices[i]);
         }
-        update_range(&s, next, a->n);
+        task = update_range(s, next, a->n, task);
+#pragma omp master
+        tasks = task;
     }
+    if (s->squares == NULL)
+        return;
+    *a->squares = 0;
+    for (int64_t i = 0; i < tasks; i++)
+        *a->squares += s->squares[i];
+}
+
+TIC_RUN(tic_adamw_drive) {
+    const tic_adamw_args *a = args;
+    step s = {.args = a,
+              .micro = variant->micro,
+              .rate = (float)(a->lr / (1 - pow(a->beta1, (double)a->step))),
+              .root = (float)(1 / sqrt(1 - pow(a->beta2, (double)a->step)))};
+    (void)knobs;
+    const size_t bytes = a->squares ? tic_adamw_scratch(ctx, a->n, a->matrix_count) : 0;
+    TIC_TRY(tic_ctx_scratch(ctx, bytes, err));
+    const size_t mark = tic_arena_mark(&ctx->scratch);
+    if (a->squares)
+        s.squares = tic_arena_take(&ctx->scratch, bytes);
+    run(&s, ctx->threads);
+    tic_arena_release(&ctx->scratch, mark);
     return TIC_OK;
 }
 
@@ -113,6 +151,8 @@ tic_status tic_adamw(tic_ctx *ctx, const tic_adamw_args *a, tic_error *err) {
         return tic_fail(err, TIC_EUSAGE, "adamw: betas %g and %g are not in [0, 1)", a->beta1,
                         a->beta2);
     TIC_TRY(check_matrices(a, err));
+    if (a->squares)
+        *a->squares = 0;
     if (a->n == 0)
         return TIC_OK;
     char shape[32];

@@ -9,6 +9,8 @@ TIC_RUN(tic_adamw_ref) {
     double rate = a->lr / (1 - pow(a->beta1, (double)a->step));
     double root = sqrt(1 - pow(a->beta2, (double)a->step));
     for (int64_t i = 0; i < a->n; i++) {
+        if (a->squares)
+            *a->squares += (double)a->g[i] * a->g[i];
         double g = (double)a->g[i] * a->grad_scale;
         double m = a->beta1 * (double)a->m[i] + (1 - (double)a->beta1) * g;
         double v = a->beta2 * (double)a->v[i] + (1 - (double)a->beta2) * g * g;

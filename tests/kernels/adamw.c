@@ -90,16 +90,50 @@ Test(adamw, edges) {
 Test(adamw, bits_do_not_depend_on_threads) {
     enum { LARGE = 70001 };
     tic_adamw_args want = {0};
+    double first = 0;
     for (int i = 0; i < THREAD_COUNTS; i++) {
         tic_ctx *ctx = check_ctx(thread_counts[i]);
-        const tic_adamw_args a = make(LARGE);
+        tic_adamw_args a = make(LARGE);
+        double squares = NAN;
+        a.squares = &squares;
         CHECK_OK(tic_adamw(ctx, &a, err));
         if (i == 0)
-            want = a;
+            want = a, first = squares;
+        same_bits(&squares, &first, sizeof squares, "the sum of squares", thread_counts[i]);
         same_bits(a.w, want.w, LARGE * sizeof(float), "w", thread_counts[i]);
         same_bits(a.v, want.v, LARGE * sizeof(float), "v", thread_counts[i]);
         tic_ctx_free(ctx);
     }
+}
+
+/* Of the gradient as it came, whatever becomes of it; a task's end may be any part of a vector. */
+Test(adamw, sum_of_squares_comes_with_a_step) {
+    static const int64_t sizes[] = {0, 1, 5, 15, 16, 17, 31, 16384, 16397, 40001};
+    tic_ctx *ctx = check_ctx(2);
+    for (int s = 0; s < 10; s++) {
+        double first = 0;
+        for (int v = -1, tiers = 0; (v = check_next(ctx, TIC_OP_ADAMW, v)) >= 0;) {
+            tic_adamw_args a = make(sizes[s]);
+            double got = NAN, want;
+            const bool is_ref = strcmp(tic_variant_get(v).name, "ref") == 0;
+            a.zero_grad = true;
+            a.squares = &got;
+            for (int64_t i = 0; i < a.n; i++)
+                a.g[i] *= 1e15f; /* squares overflow f32 */
+            CHECK_OK(tic_square_sum(ctx, a.g, a.n, &want, err));
+            CHECK_OK(tic_adamw(ctx, &a, err));
+            cr_assert(check_near(got, want, want * (double)a.n * 0x1p-53));
+            first = tiers++ == 0 ? got : first;
+            if (!is_ref)
+                same_bits(&got, &first, sizeof got, tic_variant_get(v).name, 2);
+            for (int bad = 0; bad < 2 && a.n > 0; bad++) {
+                a.g[a.n - 1] = bad ? NAN : INFINITY;
+                CHECK_OK(tic_adamw(ctx, &a, err));
+                cr_assert(bad ? isnan(got) : isinf(got));
+            }
+        }
+    }
+    tic_ctx_free(ctx);
 }
 
 /* ---- packings ------------------------------------------------------------------------------- */
@@ -141,7 +175,15 @@ static void check_packings(tic_ctx *ctx, tic_dtype precision, int threads) {
     }
     a.matrices = matrices;
     a.matrix_count = COUNT;
+    double squares = NAN, by_itself;
+    a.squares = &squares;
+    CHECK_OK(tic_square_sum(ctx, a.g, TOTAL, &by_itself, err));
+    CHECK_OK(tic_ctx_reserve(ctx, tic_adamw_scratch(ctx, TOTAL, COUNT), err));
+    const int growths = tic_ctx_growths(ctx);
     CHECK_OK(tic_adamw(ctx, &a, err));
+    cr_assert_eq(tic_ctx_growths(ctx), growths);
+    cr_assert(check_near(squares, by_itself, by_itself * TOTAL * 0x1p-53), "%.17g, not %.17g",
+              squares, by_itself);
     CHECK_OK(tic_adamw(ctx, &plain, err));
     same_bits(a.w, plain.w, TOTAL * sizeof(float), "w", threads);
     same_bits(a.m, plain.m, TOTAL * sizeof(float), "m", threads);
