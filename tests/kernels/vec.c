@@ -114,6 +114,18 @@ Test(vec, activations_of_the_extremes) {
     cr_assert(lane(vf_quick_gelu(vf_set(1e30f)), 0) == 1e30f);
     cr_assert(lane(vf_quick_gelu(vf_set(-1e30f)), 0) == 0);
     cr_assert(isnan(lane(vf_quick_gelu(vf_set(NAN)), 0)));
+    cr_assert(isnan(lane(vf_gelu_slope(vf_set(NAN)), 0)));
+    cr_assert(isnan(lane(vf_quick_gelu_slope(vf_set(NAN)), 0)));
+    cr_assert(lane(vf_quick_gelu(vf_set(INFINITY)), 0) == INFINITY);
+    /* x Phi(x) and x s(x) are x / 2 there, the slopes 1 / 2 */
+    for (float x = 0x1p-148f; x < 0x1p-120f; x *= 1.75f)
+        for (int sign = -1; sign <= 1; sign += 2) {
+            const float bound = 0x1p-149f + 0x1p-20f * x, at = (float)sign * x;
+            cr_assert(fabsf(lane(vf_gelu(vf_set(at)), 0) - at / 2) <= bound);
+            cr_assert(fabsf(lane(vf_quick_gelu(vf_set(at)), 0) - at / 2) <= bound);
+            cr_assert(fabsf(lane(vf_gelu_slope(vf_set(at)), 0) - 0.5f) <= 0x1p-20f);
+            cr_assert(fabsf(lane(vf_quick_gelu_slope(vf_set(at)), 0) - 0.5f) <= 0x1p-20f);
+        }
 }
 
 Test(vec, bf16_rounds_as_the_scalar_does) {
