@@ -497,14 +497,55 @@ tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, tic
 /* ---- software-defined events --------------------------------------------------------------- */
 
 /* Exports `ctx`'s counters through PAPI as sde:::ticlip::MACS_ISSUED, ..._LOGICAL and one
- * MACS_ISSUED_<PURPOSE> and MACS_ISSUED_<OPERATION> each, described, until the context is freed. One
- * context at a time. They count from a tool's PAPI_start on. */
+ * MACS_ISSUED_<PURPOSE> and MACS_ISSUED_<OPERATION> each, described, until the context is freed.
+ * One context at a time. They count from a tool's PAPI_start on. */
 tic_status tic_papi_export(tic_ctx *ctx, tic_error *err);
 /* Reads one of them through PAPI's own API, e.g. "MACS_ISSUED": what was counted since the first
  * call, which starts an event set of the calling thread. */
 tic_status tic_papi_read(const char *event, int64_t *value, tic_error *err);
+/* ---- hardware counters ----------------------------------------------------------------------
+ * What the CPU itself counted, where it lets PAPI see it: a fifth number beside the four of
+ * docs/macs.md, and never their substitute. kernels/pmu.c says what is in it. */
+
+enum { TIC_PMU_EVENTS = 4, TIC_PMU_TEXT = 256 };
+typedef struct tic_pmu_event {
+    const char *name; /* PAPI's native event */
+    int flops;        /* that one count stands for; an FMA's lanes count two each */
+    unsigned isa;     /* executed only where the CPU has one of these; 0: everywhere */
+} tic_pmu_event;
+/* Those that tell multiply-adds on a CPU of that vendor (CPUID's string) with these instruction
+ * sets; their number, 0 when none are known. They fit the counters of one thread at once. */
+int tic_pmu_events(const char *vendor, unsigned isa, tic_pmu_event out[TIC_PMU_EVENTS]);
+/* MACs of counts[count]: half the FLOPs, since a multiply-add is counted twice. */
+uint64_t tic_pmu_macs(const tic_pmu_event *events, int count, const int64_t *counts);
+
+/* What decides whether counters work, found out by tic_pmu_look. */
+typedef struct tic_pmu_facts {
+    const char *vendor;
+    int family, model;
+    int events;          /* known for the vendor */
+    int error;           /* errno of opening a counter; 0: it opened */
+    int paranoid;        /* /proc/sys/kernel/perf_event_paranoid */
+    int version;         /* of Intel's counters, CPUID leaf 0xA; 0: it tells none */
+    const char *missing; /* an event that PAPI does not know; NULL: none */
+} tic_pmu_facts;
+tic_pmu_facts tic_pmu_look(void); /* all but `missing`, which is PAPI's to say */
+/* Why they do not work; NULL: they do. */
+const char *tic_pmu_reason(const tic_pmu_facts *facts, char text[TIC_PMU_TEXT]);
+
 /* NULL when hardware counters work here, else why not ("PMU: unavailable (...)"). */
 const char *tic_papi_pmu(void);
+
+/* Counters of every thread of one context, which it borrows, from tic_pmu_open on. The calls are
+ * made by the thread that makes the context's calls. `events` are tic_pmu_events' (or any native
+ * events of PAPI's component perf_event), at most TIC_PMU_EVENTS. Errors: TIC_ERESOURCE with why.
+ * On success *out is the caller's (tic_pmu_close, before the context is freed), else NULL. */
+typedef struct tic_pmu tic_pmu;
+tic_status tic_pmu_open(tic_pmu **out, tic_ctx *ctx, const tic_pmu_event *events, int count,
+                        tic_error *err);
+/* counts[count]: so far, of thread `thread`, or of all when it is -1. A few microseconds. */
+tic_status tic_pmu_read(tic_pmu *pmu, int thread, int64_t *counts, tic_error *err);
+void tic_pmu_close(tic_pmu *pmu); /* NULL is allowed */
 
 #ifdef __cplusplus
 }

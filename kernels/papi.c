@@ -2,6 +2,7 @@
  * Nothing else in ticlip knows PAPI. */
 #include "kernels/room.h"
 
+#include <omp.h>
 #include <papi.h>
 #include <pthread.h>
 #include <sde_lib.h>
@@ -216,18 +217,140 @@ tic_status tic_papi_read(const char *name, int64_t *value, tic_error *err) {
     return TIC_OK;
 }
 
+/* ---- hardware counters ----------------------------------------------------------------------- */
+
+static const char *find_missing(void) {
+    static tic_pmu_event events[TIC_PMU_EVENTS]; /* names outlive the call */
+    const tic_cpu *cpu = tic_cpu_get();
+    const int count = tic_pmu_events(cpu->vendor, cpu->isa, events);
+    for (int i = 0; i < count; i++)
+        if (PAPI_query_named_event(events[i].name) != PAPI_OK)
+            return events[i].name;
+    return NULL;
+}
+
 const char *tic_papi_pmu(void) {
-    static char text[PAPI_HUGE_STR_LEN + 32];
+    static char text[TIC_PMU_TEXT + 32];
+    char reason[TIC_PMU_TEXT];
     if (!papi_runs())
         return "PMU: unavailable (the PAPI library does not start)";
-    int component = PAPI_get_component_index("perf_event");
-    const PAPI_component_info_t *info = component < 0 ? NULL : PAPI_get_component_info(component);
-    if (info == NULL)
+    const int component = PAPI_get_component_index("perf_event");
+    if (component < 0 || PAPI_get_component_info(component) == NULL)
         return "PMU: unavailable (PAPI was built without perf_event)";
-    if (!info->disabled && info->num_cntrs > 0 && PAPI_query_event(PAPI_TOT_CYC) == PAPI_OK)
+    tic_pmu_facts facts = tic_pmu_look();
+    facts.missing = find_missing();
+    if (tic_pmu_reason(&facts, reason) == NULL)
         return NULL;
-    snprintf(text, sizeof text, "PMU: unavailable (%s)",
-             info->disabled_reason[0] != '\0' ? info->disabled_reason
-                                              : "the CPU shows no hardware counters");
+    snprintf(text, sizeof text, "PMU: unavailable (%s)", reason);
     return text;
+}
+
+typedef struct thread_set { /* of one thread, which alone opens, reads and closes it */
+    int set, code;          /* code: of the last call that failed */
+    long long values[TIC_PMU_EVENTS];
+} __attribute__((aligned(128))) thread_set;
+
+struct tic_pmu {
+    int threads, count;
+    tic_pmu_event events[TIC_PMU_EVENTS];
+    thread_set *sets; /* [threads] */
+};
+
+static unsigned long this_thread(void) {
+    return (unsigned long)pthread_self();
+}
+
+static pthread_once_t threaded_once = PTHREAD_ONCE_INIT;
+static int threaded; /* what PAPI_thread_init returned */
+static void init_threads(void) {
+    threaded = PAPI_thread_init(this_thread);
+}
+
+static int open_thread(const tic_pmu *pmu, thread_set *own) {
+    int code = PAPI_register_thread();
+    own->set = PAPI_NULL;
+    if (code == PAPI_OK)
+        code = PAPI_create_eventset(&own->set);
+    for (int i = 0; code == PAPI_OK && i < pmu->count; i++)
+        code = PAPI_add_named_event(own->set, pmu->events[i].name);
+    return code == PAPI_OK ? PAPI_start(own->set) : code;
+}
+
+/* Every thread's set: `work` on it, by the thread itself. The first failure. */
+static int on_every_thread(tic_pmu *pmu, int (*work)(const tic_pmu *pmu, thread_set *own)) {
+#pragma omp parallel num_threads(pmu->threads)
+    {
+        thread_set *own = &pmu->sets[omp_get_thread_num()];
+        own->code = work(pmu, own);
+    }
+    for (int t = 0; t < pmu->threads; t++)
+        if (pmu->sets[t].code != PAPI_OK)
+            return pmu->sets[t].code;
+    return PAPI_OK;
+}
+
+tic_status tic_pmu_open(tic_pmu **out, tic_ctx *ctx, const tic_pmu_event *events, int count,
+                        tic_error *err) {
+    tic_pmu *pmu;
+    *out = NULL;
+    if (count < 1 || count > TIC_PMU_EVENTS)
+        return tic_fail(err, TIC_ERESOURCE, "PMU: %d events; 1 to %d can be counted", count,
+                        TIC_PMU_EVENTS);
+    if (!papi_runs())
+        return tic_fail(err, TIC_ERESOURCE, "PAPI: the library does not start");
+    pthread_once(&threaded_once, init_threads);
+    if (threaded != PAPI_OK)
+        return tic_fail(err, TIC_ERESOURCE, "PAPI: no threads: %s", PAPI_strerror(threaded));
+    TIC_TRY(tic_alloc(&pmu, 1, sizeof *pmu, err));
+    *pmu = (tic_pmu){.threads = ctx->threads, .count = count};
+    memcpy(pmu->events, events, (size_t)count * sizeof *events);
+    tic_status status = tic_alloc(&pmu->sets, (size_t)pmu->threads, sizeof *pmu->sets, err);
+    for (int t = 0; status == TIC_OK && t < pmu->threads; t++)
+        pmu->sets[t].set = PAPI_NULL;
+    if (status == TIC_OK) {
+        const int code = on_every_thread(pmu, open_thread);
+        if (code != PAPI_OK)
+            status = tic_fail(err, TIC_ERESOURCE, "PMU: cannot count %s: %s", events[0].name,
+                              PAPI_strerror(code));
+    }
+    if (status == TIC_OK)
+        *out = pmu;
+    else
+        tic_pmu_close(pmu);
+    return status;
+}
+
+static int read_thread(const tic_pmu *pmu, thread_set *own) {
+    (void)pmu;
+    return PAPI_read(own->set, own->values);
+}
+
+tic_status tic_pmu_read(tic_pmu *pmu, int thread, int64_t *counts, tic_error *err) {
+    const int code = on_every_thread(pmu, read_thread);
+    if (code != PAPI_OK)
+        return tic_fail(err, TIC_ERESOURCE, "PMU: cannot be read: %s", PAPI_strerror(code));
+    for (int i = 0; i < pmu->count; i++) {
+        counts[i] = 0;
+        for (int t = 0; t < pmu->threads; t++)
+            counts[i] += thread < 0 || thread == t ? pmu->sets[t].values[i] : 0;
+    }
+    return TIC_OK;
+}
+
+static int close_thread(const tic_pmu *pmu, thread_set *own) {
+    (void)pmu;
+    if (own->set == PAPI_NULL)
+        return PAPI_OK;
+    PAPI_stop(own->set, own->values);
+    PAPI_cleanup_eventset(own->set);
+    return PAPI_destroy_eventset(&own->set);
+}
+
+void tic_pmu_close(tic_pmu *pmu) {
+    if (pmu == NULL)
+        return;
+    if (pmu->sets != NULL)
+        on_every_thread(pmu, close_thread);
+    tic_free(pmu->sets);
+    tic_free(pmu);
 }
