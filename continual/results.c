@@ -180,10 +180,12 @@ static json_t *method_json(const tic_ledger *ledger, const char *method, json_t 
         logical += trained.by[p].logical;
         issued += trained.by[p].issued;
     }
-    return json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:o}, s:I, s:I, s:f, s:O}", "macs", "budget",
-                     (json_int_t)budget, "nominal", (json_int_t)trained.nominal, "extra",
+    json_t *hardware = trained.hardware > 0 ? json_integer((json_int_t)trained.hardware) : NULL;
+    return json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:o*, s:o, s:o}, s:I, s:I, s:f, s:O}", "macs",
+                     "budget", (json_int_t)budget, "nominal", (json_int_t)trained.nominal, "extra",
                      (json_int_t)trained.extra, "logical", (json_int_t)logical, "issued",
-                     (json_int_t)issued, "by_purpose", tic_spent_purposes(&all), "pairs_seen",
+                     (json_int_t)issued, "hardware", hardware, "by_purpose",
+                     tic_spent_purposes(&all), "by_layer", tic_spent_layers(&trained), "pairs_seen",
                      (json_int_t)trained.pairs, "iterations", (json_int_t)trained.iterations,
                      "seconds", trained.seconds, "tasks", tasks);
 }

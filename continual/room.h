@@ -18,6 +18,8 @@ typedef struct tic_spent {
     uint64_t extra;   /* nominal, beside training: tic_method_charges */
     double seconds;   /* of training, or of evaluation */
     tic_macs by[TIC_PURPOSE_COUNT];
+    tic_macs layer[TIC_AT_COUNT]; /* of training: forward, backward, recomputation */
+    uint64_t hardware; /* MACs by the CPU's own counters; 0: it has none */
     char order[65]; /* of the pairs trained on: tic_order_begin; "" when there were none */
 } tic_spent;
 /* The order of training as one hash, carried from batch to batch: SHA-256 over the text before it
@@ -29,11 +31,12 @@ void tic_spent_add(tic_spent *sum, const tic_spent *more);
 /* Adds what `ctx` counted since `before`. */
 void tic_spent_count(tic_spent *spent, const tic_ctx *ctx, const tic_counters *before);
 /* {"iterations":n, "pairs":n, "nominal":n, "extra":n, "seconds":x,
- * "macs":{PURPOSE:{"logical":n,"issued":n}},"order":HASH}, order where there is one; a new
- * reference, NULL without memory. */
+ * "macs":{PURPOSE:{"logical":n,"issued":n}},"layers":{LAYER:{...}},"order":HASH,"hardware":n}, the
+ * last three where there are; a new reference, NULL without memory. */
 json_t *tic_spent_json(const tic_spent *spent);
 json_t *tic_spent_purposes(const tic_spent *spent); /* the "macs" of it */
-/* False when a key is missing, mistyped or negative, or a purpose unknown. */
+json_t *tic_spent_layers(const tic_spent *spent);   /* its "layers"; {} where there are none */
+/* False when a key is missing, mistyped or negative, or a purpose or layer unknown. */
 bool tic_spent_read(const json_t *json, tic_spent *out);
 
 /* ---- the ledger (ledger.c) ----------------------------------------------------------------- */
@@ -165,6 +168,7 @@ typedef struct tic_session {
     tic_ctx *ctx;
     tic_dtype precision;
     int64_t micro_batch;
+    tic_pmu *pmu; /* NULL: the CPU has no counters that PAPI sees */
     tic_model *model;
     tic_model *teacher; /* LwF's, built when its first step begins */
     tic_tasks *tasks;
@@ -179,6 +183,8 @@ tic_status tic_session_data(tic_session *s, tic_error *err); /* index and steps 
 tic_status tic_session_vocab(tic_session *s, const char *saved, tic_error *err);
 /* Plan (from the file `saved` if it exists, else as x->plan and the machine choose) and context. */
 tic_status tic_session_context(tic_session *s, const char *saved, tic_error *err);
+/* The CPU's own counters, where there are any; failing to open them is a note. */
+void tic_session_pmu(tic_session *s);
 /* precision as the settings say; `auto` measures. */
 tic_status tic_session_precision(tic_session *s, tic_error *err);
 /* The largest micro-batch that fits the memory limit, all of the batch without one. TIC_ERESOURCE

@@ -10,9 +10,11 @@ static json_t *machine_json(const tic_session *s) {
     char fingerprint[TIC_FINGERPRINT_TEXT];
     const tic_cpu *cpu = tic_cpu_get();
     tic_fingerprint(s->ctx, fingerprint);
-    return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s}", "cpu", cpu->brand, "isa",
+    const char *pmu = tic_papi_pmu();
+    return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:s}", "cpu", cpu->brand, "isa",
                      tic_isa_name(tic_ctx_isa(s->ctx)), "cores", cpu->cores, "threads",
-                     tic_ctx_threads(s->ctx), "fingerprint", fingerprint, "ticlip", TIC_VERSION);
+                     tic_ctx_threads(s->ctx), "fingerprint", fingerprint, "ticlip", TIC_VERSION, "pmu",
+                     pmu != NULL ? pmu : "PMU: available");
 }
 
 /* The settings, with the precision that `auto` became. */
@@ -232,6 +234,7 @@ tic_status tic_run_open(tic_session *s, tic_error *err) {
     char vocab[TIC_PATH], plan[TIC_PATH];
     TIC_TRY(tic_session_path(s, vocab, "vocab.txt.gz", err));
     TIC_TRY(tic_session_path(s, plan, "plan.txt", err));
+    tic_session_pmu(s);
     if (begun_run(s) == NULL)
         TIC_TRY(begin(s, vocab, plan, err));
     else

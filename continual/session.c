@@ -103,6 +103,19 @@ tic_status tic_session_context(tic_session *s, const char *saved, tic_error *err
     return tic_ctx_new(&s->ctx, &options, err);
 }
 
+void tic_session_pmu(tic_session *s) {
+    tic_pmu_event events[TIC_PMU_EVENTS];
+    const tic_cpu *cpu = tic_cpu_get();
+    tic_error err;
+    if (tic_papi_pmu() != NULL)
+        return;
+    const int count = tic_pmu_events(cpu->vendor, cpu->isa, events);
+    if (tic_pmu_open(&s->pmu, s->ctx, events, count, &err) == TIC_OK)
+        tic_ctx_pmu(s->ctx, s->pmu);
+    else
+        tic_note(s->hooks, "hardware counters are left out: %s", err.text);
+}
+
 tic_status tic_session_precision(tic_session *s, tic_error *err) {
     tic_calibration calibration;
     s->precision = s->x->precision == TIC_PRECISION_BF16 ? TIC_BF16 : TIC_F32;
@@ -148,6 +161,7 @@ void tic_session_close(tic_session *s) {
     tic_tasks_free(s->tasks);
     tic_model_free(s->teacher);
     tic_model_free(s->model);
+    tic_pmu_close(s->pmu);
     tic_ctx_free(s->ctx);
     tic_plan_free(s->plan);
     tic_vocab_free(s->vocab);

@@ -9,9 +9,14 @@ void tic_spent_add(tic_spent *sum, const tic_spent *more) {
     sum->nominal += more->nominal;
     sum->extra += more->extra;
     sum->seconds += more->seconds;
+    sum->hardware += more->hardware;
     for (int p = 0; p < TIC_PURPOSE_COUNT; p++) {
         sum->by[p].logical += more->by[p].logical;
         sum->by[p].issued += more->by[p].issued;
+    }
+    for (int site = 0; site < TIC_AT_COUNT; site++) {
+        sum->layer[site].logical += more->layer[site].logical;
+        sum->layer[site].issued += more->layer[site].issued;
     }
 }
 
@@ -30,6 +35,11 @@ void tic_order_end(tic_sha256 *hash, char order[65]) {
     tic_sha256_hex(digest, order);
 }
 
+static bool is_training(int purpose) {
+    return purpose == TIC_FOR_FORWARD || purpose == TIC_FOR_BACKWARD ||
+           purpose == TIC_FOR_RECOMPUTE;
+}
+
 void tic_spent_count(tic_spent *spent, const tic_ctx *ctx, const tic_counters *before) {
     tic_counters now;
     tic_ctx_counters(ctx, &now);
@@ -38,20 +48,40 @@ void tic_spent_count(tic_spent *spent, const tic_ctx *ctx, const tic_counters *b
         spent->by[p].logical += b.logical - a.logical;
         spent->by[p].issued += b.issued - a.issued;
     }
+    for (int site = 0; site < TIC_AT_COUNT; site++)
+        for (int p = 0; p < TIC_PURPOSE_COUNT; p++)
+            if (is_training(p)) {
+                const tic_macs a = before->at[site][p], b = now.at[site][p];
+                spent->layer[site].logical += b.logical - a.logical;
+                spent->layer[site].issued += b.issued - a.issued;
+            }
+    spent->hardware += now.hardware - before->hardware;
+}
+
+/* {NAME:{"logical":n,"issued":n}} of those that have any; takes no reference. */
+static json_t *add_macs(json_t *object, const char *name, tic_macs macs) {
+    if (macs.logical == 0 && macs.issued == 0)
+        return object;
+    json_t *pair = json_pack("{s:I, s:I}", "logical", (json_int_t)macs.logical, "issued",
+                             (json_int_t)macs.issued);
+    if (json_object_set_new(object, name, pair) == 0)
+        return object;
+    json_decref(object);
+    return NULL;
 }
 
 json_t *tic_spent_purposes(const tic_spent *spent) {
     json_t *object = json_object();
-    for (int p = 0; p < TIC_PURPOSE_COUNT; p++) {
-        tic_macs macs = spent->by[p];
-        if (macs.logical == 0 && macs.issued == 0)
-            continue;
-        json_t *pair = json_pack("{s:I, s:I}", "logical", (json_int_t)macs.logical, "issued",
-                                 (json_int_t)macs.issued);
-        if (json_object_set_new(object, tic_purpose_name(p), pair) != 0) {
-            json_decref(object);
-            return NULL;
-        }
+    for (int p = 0; p < TIC_PURPOSE_COUNT && object != NULL; p++)
+        object = add_macs(object, tic_purpose_name(p), spent->by[p]);
+    return object;
+}
+
+json_t *tic_spent_layers(const tic_spent *spent) {
+    json_t *object = json_object();
+    for (int site = 0; site < TIC_AT_COUNT && object != NULL; site++) {
+        char name[TIC_SITE_TEXT];
+        object = add_macs(object, tic_site_name(site, name), spent->layer[site]);
     }
     return object;
 }
@@ -61,8 +91,17 @@ json_t *tic_spent_json(const tic_spent *spent) {
         "{s:I, s:I, s:I, s:I, s:f, s:o}", "iterations", (json_int_t)spent->iterations, "pairs",
         (json_int_t)spent->pairs, "nominal", (json_int_t)spent->nominal, "extra",
         (json_int_t)spent->extra, "seconds", spent->seconds, "macs", tic_spent_purposes(spent));
-    if (json != NULL && spent->order[0] != '\0' &&
-        json_object_set_new(json, "order", json_string(spent->order)) != 0) {
+    json_t *layers = tic_spent_layers(spent);
+    bool whole = json != NULL && layers != NULL;
+    if (whole && json_object_size(layers) > 0)
+        whole = json_object_set(json, "layers", layers) == 0;
+    json_decref(layers);
+    if (whole && spent->order[0] != '\0')
+        whole = json_object_set_new(json, "order", json_string(spent->order)) == 0;
+    if (whole && spent->hardware > 0)
+        whole =
+            json_object_set_new(json, "hardware", json_integer((json_int_t)spent->hardware)) == 0;
+    if (!whole) {
         json_decref(json);
         return NULL;
     }
@@ -83,6 +122,12 @@ static bool read_purpose(const char *name, const json_t *value, tic_spent *out) 
     return false;
 }
 
+static bool read_layer(const char *name, const json_t *value, tic_spent *out) {
+    const int site = tic_site_find(name);
+    return site < TIC_AT_COUNT && read_count(value, "logical", &out->layer[site].logical) &&
+           read_count(value, "issued", &out->layer[site].issued);
+}
+
 bool tic_spent_read(const json_t *json, tic_spent *out) {
     uint64_t iterations, pairs;
     const char *name;
@@ -97,8 +142,12 @@ bool tic_spent_read(const json_t *json, tic_spent *out) {
     out->pairs = (int64_t)pairs;
     out->seconds = json_number_value(seconds);
     const char *order = json_string_value(json_object_get(json, "order"));
+    if (json_object_get(json, "hardware") != NULL && !read_count(json, "hardware", &out->hardware))
+        return false;
     if (order != NULL)
         snprintf(out->order, sizeof out->order, "%s", order);
+    json_t *layers = json_object_get(json, "layers");
     json_object_foreach(macs, name, value) if (!read_purpose(name, value, out)) return false;
+    json_object_foreach(layers, name, value) if (!read_layer(name, value, out)) return false;
     return true;
 }

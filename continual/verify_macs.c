@@ -23,15 +23,17 @@ static tic_status tokens_of(tic_verifying *v, uint32_t pair, int *tokens) {
     return TIC_OK;
 }
 
-/* Logical MACs of the text tower for one caption of each length; [context + 1] each. */
+/* Logical MACs of the text tower for one caption of each length, and how many there were; [context
+ * + 1] each. */
 typedef struct text_costs {
-    uint64_t *forward, *backward;
+    uint64_t *forward, *backward, *seen;
 } text_costs;
 
 static tic_status text_costs_of(const tic_verifying *v, text_costs *out) {
     const size_t count = (size_t)v->s.config.context_length + 1;
-    TIC_TRY(tic_alloc(&out->forward, 2 * count, sizeof(uint64_t), v->err));
+    TIC_TRY(tic_alloc(&out->forward, 3 * count, sizeof(uint64_t), v->err));
     out->backward = out->forward + count;
+    out->seen = out->backward + count;
     for (size_t n = 1; n < count; n++) {
         const int32_t offsets[2] = {0, (int32_t)n};
         out->forward[n] = tic_logical_text(&v->s.config, 1, offsets, false);
@@ -42,8 +44,25 @@ static tic_status text_costs_of(const tic_verifying *v, text_costs *out) {
 
 typedef struct stream { /* of a step, walked from its first pair to its last */
     uint64_t text_forward, text_backward;
+    uint64_t forward_at[TIC_SITES], backward_at[TIC_SITES]; /* of the text tower, layer by layer */
     char order[65];
 } stream;
+
+/* The captions' MACs by layer; seen[n]: captions of n tokens. */
+static void add_layers(const tic_verifying *v, const uint64_t *seen, stream *out) {
+    for (int n = 1; n <= v->s.config.context_length; n++) {
+        const int32_t offsets[2] = {0, n};
+        uint64_t forward[TIC_SITES] = {0}, backward[TIC_SITES] = {0};
+        if (seen[n] == 0)
+            continue;
+        tic_logical_text_at(&v->s.config, 1, offsets, false, forward);
+        tic_logical_text_at(&v->s.config, 1, offsets, true, backward);
+        for (int site = 0; site < TIC_SITES; site++) {
+            out->forward_at[site] += seen[n] * forward[site];
+            out->backward_at[site] += seen[n] * backward[site];
+        }
+    }
+}
 
 static tic_status walk(tic_verifying *v, const tic_item *item, const uint32_t *pool, size_t size,
                        stream *out) {
@@ -62,10 +81,13 @@ static tic_status walk(tic_verifying *v, const tic_item *item, const uint32_t *p
             status = tokens_of(v, pair, &tokens);
             out->text_forward += costs.forward[tokens];
             out->text_backward += costs.backward[tokens];
+            costs.seen[tokens]++;
             tic_order_add(&hash, &pairs[pair].id);
         }
         tic_order_end(&hash, out->order);
     }
+    if (status == TIC_OK)
+        add_layers(v, costs.seen, out);
     tic_free(costs.forward);
     return status;
 }
@@ -169,6 +191,40 @@ static tic_status verify_issued(const tic_verifying *v, const char *name, const 
     return TIC_OK;
 }
 
+/* Layer by layer, of training: logical ones as the shapes need them, and both kinds add up to what
+ * the purposes say. `loss` is the losses' logical MACs. */
+static tic_status verify_layers(const tic_verifying *v, const tic_item *item, const char *name,
+                                const tic_spent *spent, const stream *walked, uint64_t loss) {
+    const uint64_t n = (uint64_t)item->budget.iterations;
+    const uint64_t twice = v->s.micro_batch < v->x.batch ? 2 : 1;
+    uint64_t forward[TIC_SITES] = {0}, backward[TIC_SITES] = {0};
+    tic_macs layers = {0}, purposes = {0};
+    char text[TIC_SITE_TEXT];
+    tic_logical_image_at(&v->s.config, v->x.batch, false, forward);
+    tic_logical_image_at(&v->s.config, v->x.batch, true, backward);
+    for (int site = 0; site < TIC_AT_COUNT; site++) {
+        const tic_macs told = spent->layer[site];
+        const uint64_t need = twice * (n * forward[site] + walked->forward_at[site]) +
+                              n * backward[site] + walked->backward_at[site] +
+                              (site == TIC_AT_LOSS ? loss : 0);
+        if (told.logical != need || told.issued < told.logical)
+            return tic_broken(v, name,
+                              "%llu logical MACs and %llu issued at %s, the shapes need %llu",
+                              (unsigned long long)told.logical, (unsigned long long)told.issued,
+                              tic_site_name(site, text), (unsigned long long)need);
+        layers.logical += told.logical;
+        layers.issued += told.issued;
+    }
+    for (int p = TIC_FOR_FORWARD; p <= TIC_FOR_RECOMPUTE; p++) {
+        purposes.logical += spent->by[p].logical;
+        purposes.issued += spent->by[p].issued;
+    }
+    if (layers.logical != purposes.logical || layers.issued != purposes.issued)
+        return tic_broken(v, name, "%llu MACs issued by layers, %llu by purposes",
+                          (unsigned long long)layers.issued, (unsigned long long)purposes.issued);
+    return TIC_OK;
+}
+
 static tic_status verify_shapes(tic_verifying *v, const tic_item *item, const char *name,
                                 const tic_spent *spent, const stream *walked) {
     const tic_config *c = &v->s.config;
@@ -186,9 +242,11 @@ static tic_status verify_shapes(tic_verifying *v, const tic_item *item, const ch
     TIC_TRY(verify_purpose(v, name, TIC_FOR_BACKWARD, spent, backward));
     TIC_TRY(verify_purpose(v, name, TIC_FOR_RECOMPUTE, spent, again ? forward : 0));
     TIC_TRY(verify_purpose(v, name, TIC_FOR_TEACHER, spent, teacher ? forward : 0));
+    TIC_TRY(verify_layers(v, item, name, spent, walked, loss));
     TIC_TRY(verify_issued(v, name, spent, &ratio));
     tic_claim(v, name,
-              "logical MACs are what the captions' %s need; %.3f issued for each (the plan's step "
+              "logical MACs are what the captions' %s need, layer by layer; %.3f issued for each "
+              "(the plan's step "
               "at 16 tokens: %.3f)",
               again ? "tokens, twice forward," : "tokens", ratio, v->padding);
     return TIC_OK;

@@ -57,6 +57,14 @@ void tic_ctx_purpose(tic_ctx *ctx, tic_purpose purpose) {
     ctx->purpose = purpose;
 }
 
+void tic_ctx_site(tic_ctx *ctx, int site) {
+    ctx->site = site;
+}
+
+void tic_ctx_pmu(tic_ctx *ctx, tic_pmu *pmu) {
+    ctx->pmu = pmu;
+}
+
 /* ---- scratch -------------------------------------------------------------------------------- */
 
 /* The old block is freed first: its contents are of no call that still runs, and the two together
@@ -94,6 +102,15 @@ void tic_ctx_counters(const tic_ctx *ctx, tic_counters *out) {
                 out->by[p][op].issued += ctx->count[t].issued[p][op];
         }
     }
+    for (int site = 0; site < TIC_SITES; site++) {
+        for (int p = 0; p < TIC_PURPOSE_COUNT; p++) {
+            out->at[site][p].logical = ctx->logical_at[site][p];
+            for (int t = 0; t < ctx->threads; t++)
+                out->at[site][p].issued += ctx->count[t].at[site][p];
+        }
+    }
+    if (ctx->pmu != NULL)
+        out->hardware = tic_pmu_counted(ctx->pmu);
 }
 
 tic_macs tic_counters_purpose(const tic_counters *counters, tic_purpose purpose) {
@@ -101,6 +118,15 @@ tic_macs tic_counters_purpose(const tic_counters *counters, tic_purpose purpose)
     for (int op = 0; op < TIC_OP_COUNT; op++) {
         sum.logical += counters->by[purpose][op].logical;
         sum.issued += counters->by[purpose][op].issued;
+    }
+    return sum;
+}
+
+tic_macs tic_counters_site(const tic_counters *counters, int site) {
+    tic_macs sum = {0};
+    for (int p = 0; p < TIC_PURPOSE_COUNT; p++) {
+        sum.logical += counters->at[site][p].logical;
+        sum.issued += counters->at[site][p].issued;
     }
     return sum;
 }

@@ -67,11 +67,15 @@ const char *tic_purpose_name(tic_purpose purpose); /* "forward", "backward", ...
 typedef struct tic_macs {
     uint64_t logical, issued;
 } tic_macs;
+enum { TIC_SITES = 144 };
 typedef struct tic_counters {
     tic_macs by[TIC_PURPOSE_COUNT][TIC_OP_COUNT];
+    tic_macs at[TIC_SITES][TIC_PURPOSE_COUNT]; /* the same MACs by tic_ctx_site */
+    uint64_t hardware; /* MACs that tic_ctx_pmu's counters tell, whatever they are for; 0: none */
 } tic_counters;
 tic_macs tic_counters_sum(const tic_counters *counters);
 tic_macs tic_counters_purpose(const tic_counters *counters, tic_purpose purpose);
+tic_macs tic_counters_site(const tic_counters *counters, int site); /* for all purposes */
 
 /* What one call of `op` has to do at least: logical multiply-adds, and the bytes of every operand
  * once, read or written. args: the operation's own struct, e.g. tic_gemm_args; elements that
@@ -124,6 +128,9 @@ void tic_ctx_free(tic_ctx *ctx); /* NULL is allowed */
 int tic_ctx_threads(const tic_ctx *ctx);
 unsigned tic_ctx_isa(const tic_ctx *ctx);                /* mask the context may use on this CPU */
 void tic_ctx_purpose(tic_ctx *ctx, tic_purpose purpose); /* what the following calls are for */
+/* Where they stand in what the caller computes, 0 .. TIC_SITES - 1, e.g. a model's layer; 0 at
+ * first. */
+void tic_ctx_site(tic_ctx *ctx, int site);
 void tic_ctx_counters(const tic_ctx *ctx, tic_counters *out); /* sum over threads since creation */
 
 /* Scratch. The first use of a shape may book memory, so a model books the largest when it is
@@ -546,6 +553,8 @@ tic_status tic_pmu_open(tic_pmu **out, tic_ctx *ctx, const tic_pmu_event *events
 /* counts[count]: so far, of thread `thread`, or of all when it is -1. A few microseconds. */
 tic_status tic_pmu_read(tic_pmu *pmu, int thread, int64_t *counts, tic_error *err);
 void tic_pmu_close(tic_pmu *pmu); /* NULL is allowed */
+/* From now on tic_ctx_counters tells their MACs too. Borrowed; NULL ends it. */
+void tic_ctx_pmu(tic_ctx *ctx, tic_pmu *pmu);
 
 #ifdef __cplusplus
 }

@@ -337,6 +337,14 @@ tic_status tic_pmu_read(tic_pmu *pmu, int thread, int64_t *counts, tic_error *er
     return TIC_OK;
 }
 
+uint64_t tic_pmu_counted(tic_pmu *pmu) {
+    int64_t counts[TIC_PMU_EVENTS];
+    tic_error err;
+    if (tic_pmu_read(pmu, -1, counts, &err) != TIC_OK)
+        return 0;
+    return tic_pmu_macs(pmu->events, pmu->count, counts);
+}
+
 static int close_thread(const tic_pmu *pmu, thread_set *own) {
     (void)pmu;
     if (own->set == PAPI_NULL)

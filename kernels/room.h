@@ -35,6 +35,7 @@ const void *tic_gemm_blis_products(int i);
 /* ---- a thread's counters: one cache line apart, added to by its own thread only -------------- */
 typedef struct tic_thread_counters {
     uint64_t issued[TIC_PURPOSE_COUNT][TIC_OP_COUNT];
+    uint64_t at[TIC_SITES][TIC_PURPOSE_COUNT]; /* the same MACs by site */
 } __attribute__((aligned(128))) tic_thread_counters;
 
 typedef struct tic_variant tic_variant;
@@ -66,12 +67,15 @@ struct tic_ctx {
     unsigned isa;
     const tic_plan *plan;
     tic_purpose purpose;
+    int site;
     tic_op gemm_op; /* what gemms are counted as: TIC_OP_GEMM, or the operation they are part of */
     tic_arena scratch; /* grown between calls only */
     int growths;
     tic_thread_counters *count; /* [threads] */
     uint64_t logical[TIC_PURPOSE_COUNT][TIC_OP_COUNT];
+    uint64_t logical_at[TIC_SITES][TIC_PURPOSE_COUNT];
     const tic_variant *forced[TIC_OP_COUNT], *ran[TIC_OP_COUNT];
+    struct tic_pmu *pmu;                              /* NULL: the CPU's counters are not asked */
     void (*watch)(void *state, const tic_call *call); /* NULL: nobody watches */
     void *watch_state;
 };
@@ -97,6 +101,7 @@ unsigned tic_isa_usable(unsigned limit);
 bool tic_plan_find(const tic_plan *plan, const char *key, tic_choice *choice);
 /* TIC_EUSAGE naming the first line whose variant cannot run with `isa`. */
 tic_status tic_plan_runs(const tic_plan *plan, unsigned isa, tic_error *err);
+uint64_t tic_pmu_counted(tic_pmu *pmu); /* MACs of all threads so far; 0 when it cannot be read */
 void tic_papi_forget(const tic_ctx *ctx); /* ends its export, if it has one */
 
 /* ---- dispatch and scratch -------------------------------------------------------------------- */
@@ -123,10 +128,12 @@ tic_status tic_gemm_for(tic_ctx *ctx, tic_op op, const tic_gemm_args *args, tic_
 /* Called by the thread that did the work, thread = omp_get_thread_num(). */
 static inline void tic_count_issued(tic_ctx *ctx, int thread, tic_op op, uint64_t macs) {
     ctx->count[thread].issued[ctx->purpose][op] += macs;
+    ctx->count[thread].at[ctx->site][ctx->purpose] += macs;
 }
 /* Called once a call. */
 static inline void tic_count_logical(tic_ctx *ctx, tic_op op, uint64_t macs) {
     ctx->logical[ctx->purpose][op] += macs;
+    ctx->logical_at[ctx->site][ctx->purpose] += macs;
 }
 
 /* Every file in kernels/vec/ is compiled once a tier, with TIC_TIER defined as one of

@@ -2,6 +2,11 @@
  * the kernels count them, and scratch. */
 #include "room.h"
 
+static void tally_macs(const tic_pass *pass, uint64_t macs) {
+    pass->tally->macs += macs;
+    pass->tally->at[pass->tally->site] += macs;
+}
+
 static void tally_scratch(const tic_pass *pass, size_t bytes) {
     if (bytes > pass->tally->scratch)
         pass->tally->scratch = bytes;
@@ -12,7 +17,7 @@ tic_status tic_call_gemm(const tic_pass *pass, const tic_gemm_args *args) {
         return tic_gemm(pass->ctx, args, pass->err);
     if (pass->tally->listing)
         tic_list_gemm(pass, args);
-    pass->tally->macs += (uint64_t)args->m * (uint64_t)args->n * (uint64_t)args->k;
+    tally_macs(pass, (uint64_t)args->m * (uint64_t)args->n * (uint64_t)args->k);
     if (pass->ctx)
         tally_scratch(pass, tic_gemm_scratch(pass->ctx, args));
     return TIC_OK;
@@ -47,7 +52,7 @@ tic_status tic_call_attention(const tic_pass *pass, const tic_attention_args *ar
     }
     /* forward: Q Kᵀ, P V; backward: dV, dP, dQ, dK (Q Kᵀ once more is issued, not needed) */
     const uint64_t products = backward ? 4 : 2;
-    pass->tally->macs += products * pairs * (uint64_t)args->heads * (uint64_t)args->head_dim;
+    tally_macs(pass, products * pairs * (uint64_t)args->heads * (uint64_t)args->head_dim);
     if (pass->ctx)
         tally_scratch(pass, tic_attention_scratch(pass->ctx, tokens, tokens, args->head_dim));
     return TIC_OK;

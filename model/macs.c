@@ -34,7 +34,7 @@ uint64_t tic_nominal_train(const tic_config *config) {
 
 /* ---- logical --------------------------------------------------------------------------------- */
 
-uint64_t tic_logical_image(const tic_config *config, int64_t n, bool backward) {
+static tic_tally tally_image(const tic_config *config, int64_t n, bool backward) {
     tic_layout layout;
     tic_tower tower;
     tic_tally tally = {0};
@@ -47,11 +47,11 @@ uint64_t tic_logical_image(const tic_config *config, int64_t n, bool backward) {
                            .config = config,
                            .train = true};
     (void)(backward ? tic_vision_backward(&pass, NULL) : tic_vision_forward(&pass));
-    return tally.macs;
+    return tally;
 }
 
-uint64_t tic_logical_text(const tic_config *config, int64_t n, const int32_t *offsets,
-                          bool backward) {
+static tic_tally tally_text(const tic_config *config, int64_t n, const int32_t *offsets,
+                            bool backward) {
     tic_layout layout;
     tic_tower tower;
     tic_tally tally = {0};
@@ -65,7 +65,30 @@ uint64_t tic_logical_text(const tic_config *config, int64_t n, const int32_t *of
                            .config = config,
                            .train = true};
     (void)(backward ? tic_text_backward(&pass, NULL) : tic_text_forward(&pass));
-    return tally.macs;
+    return tally;
+}
+
+uint64_t tic_logical_image(const tic_config *config, int64_t n, bool backward) {
+    return tally_image(config, n, backward).macs;
+}
+
+uint64_t tic_logical_text(const tic_config *config, int64_t n, const int32_t *offsets,
+                          bool backward) {
+    return tally_text(config, n, offsets, backward).macs;
+}
+
+void tic_logical_image_at(const tic_config *config, int64_t n, bool backward,
+                          uint64_t at[TIC_SITES]) {
+    const tic_tally tally = tally_image(config, n, backward);
+    for (int site = 0; site < TIC_SITES; site++)
+        at[site] += tally.at[site];
+}
+
+void tic_logical_text_at(const tic_config *config, int64_t n, const int32_t *offsets, bool backward,
+                         uint64_t at[TIC_SITES]) {
+    const tic_tally tally = tally_text(config, n, offsets, backward);
+    for (int site = 0; site < TIC_SITES; site++)
+        at[site] += tally.at[site];
 }
 
 uint64_t tic_logical_loss(const tic_config *config, int64_t b) {

@@ -45,6 +45,30 @@ uint64_t tic_logical_text(const tic_config *config, int64_t n, const int32_t *of
 /* The contrastive loss over a batch of b with its gradients (tic_contrastive_macs). */
 uint64_t tic_logical_loss(const tic_config *config, int64_t b);
 
+/* Layers, as sites of the kernels' counters (tic_ctx_site): what a step's calls are counted at. */
+enum { TIC_MAX_LAYERS = 64, TIC_SITE_TEXT = 24 };
+enum {
+    TIC_AT_OTHER,          /* no layer of a model, e.g. the scores of an evaluation */
+    TIC_AT_VISION_PATCHES, /* patches, class embedding, positions, ln_pre */
+    TIC_AT_VISION_BLOCK,   /* + i */
+    TIC_AT_VISION_HEAD = TIC_AT_VISION_BLOCK + TIC_MAX_LAYERS, /* ln_post, projection, L2 norm */
+    TIC_AT_TEXT_EMBEDDING,
+    TIC_AT_TEXT_BLOCK,
+    TIC_AT_TEXT_HEAD = TIC_AT_TEXT_BLOCK + TIC_MAX_LAYERS,
+    TIC_AT_LOSS,
+    TIC_AT_OPTIMIZER,
+    TIC_AT_COUNT
+};
+/* "other", "vision.patches", "vision.block.0", ..., "text.head", "loss", "optimizer"; text. */
+const char *tic_site_name(int site, char text[TIC_SITE_TEXT]);
+int tic_site_find(const char *name);                  /* TIC_AT_COUNT: none is called so */
+bool tic_site_in(const tic_config *config, int site); /* whether the model has it */
+/* tic_logical_image and _text layer by layer, added to at[]. */
+void tic_logical_image_at(const tic_config *config, int64_t n, bool backward,
+                          uint64_t at[TIC_SITES]);
+void tic_logical_text_at(const tic_config *config, int64_t n, const int32_t *offsets, bool backward,
+                         uint64_t at[TIC_SITES]);
+
 /* ---- what a step asks of the kernels -------------------------------------------------------- */
 
 typedef struct tic_model_options {

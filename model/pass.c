@@ -62,6 +62,7 @@ tic_status tic_encode_images(tic_model *model, int64_t n, const uint8_t *pixels,
             features + i * model->config.embed_dim, model->step.image_inverse + i, err);
         TIC_TRY(tic_vision_forward(&pass));
     }
+    tic_ctx_site(model->ctx, TIC_AT_OTHER);
     return TIC_OK;
 }
 
@@ -77,5 +78,6 @@ tic_status tic_encode_texts(tic_model *model, int64_t n, const int32_t *ids, con
                                             model->step.text_inverse + i, err);
         TIC_TRY(tic_text_forward(&pass));
     }
+    tic_ctx_site(model->ctx, TIC_AT_OTHER);
     return TIC_OK;
 }

@@ -9,7 +9,6 @@
 
 #include "model/model.h"
 
-enum { TIC_MAX_LAYERS = 64 };
 #define TIC_LN_EPS 1e-5f /* OpenCLIP's LayerNorm */
 #define TIC_L2_EPS 1e-12f
 #define TIC_LOGIT_SCALE_MAX 4.6051701859880914 /* ln 100 */
@@ -136,6 +135,8 @@ typedef struct tic_packings {
 /* What a run of calls would need: filled instead of calling the kernels. */
 typedef struct tic_tally {
     uint64_t macs;          /* logical */
+    uint64_t at[TIC_SITES]; /* the same by layer */
+    int site;
     size_t scratch;         /* bytes, the largest of any call; 0 when there is no context to ask */
     tic_listing *listing;   /* NULL: not asked for */
     tic_packings *packings; /* the same; only with a context */
@@ -160,6 +161,17 @@ typedef struct tic_pass {
     tic_packings *packings;    /* NULL: gemm packs weights itself */
     bool train;                /* keep what backward reads */
 } tic_pass;
+
+/* The following calls are of that layer (tic_site). */
+static inline void tic_pass_at(const tic_pass *pass, int site) {
+    if (pass->tally)
+        pass->tally->site = site;
+    else
+        tic_ctx_site(pass->ctx, site);
+}
+static inline int tic_pass_block(const tic_pass *pass, int layer) {
+    return (pass->tower->causal ? TIC_AT_TEXT_BLOCK : TIC_AT_VISION_BLOCK) + layer;
+}
 
 /* vision.c, text.c: the whole tower. d_features [n, e]; gradients are added. */
 tic_status tic_vision_forward(const tic_pass *pass);

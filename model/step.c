@@ -87,6 +87,7 @@ static tic_status distill(tic_model *model, int64_t n, const tic_loss_options *o
 static tic_status losses(tic_model *model, int64_t n, const tic_loss_options *options,
                          tic_step_loss *loss, tic_error *err) {
     *loss = (tic_step_loss){0};
+    tic_ctx_site(model->ctx, TIC_AT_LOSS);
     TIC_TRY(contrastive(model, n, loss, err));
     loss->total = loss->contrastive;
     if (options && options->teacher_image && options->distill_weight != 0) {
@@ -149,5 +150,6 @@ tic_status tic_model_gradients(tic_model *model, const tic_batch *batch,
         TIC_TRY(tower_gradients(model, &text, options, tic_text_forward, tic_text_backward,
                                 model->step.d_text + i * e));
     }
+    tic_ctx_site(model->ctx, TIC_AT_OTHER);
     return TIC_OK;
 }

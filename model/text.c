@@ -33,6 +33,7 @@ static tic_embedding_args embedding(const tic_pass *pass) {
 
 tic_status tic_text_forward(const tic_pass *pass) {
     const tic_embedding_args args = embedding(pass);
+    tic_pass_at(pass, TIC_AT_TEXT_EMBEDDING);
     TIC_TRY(tic_call_embedding(pass, &args, false));
     return tic_tower_forward(pass);
 }
@@ -40,6 +41,7 @@ tic_status tic_text_forward(const tic_pass *pass) {
 tic_status tic_text_backward(const tic_pass *pass, const float *d_features) {
     const tic_tower *tower = pass->tower;
     TIC_TRY(tic_tower_backward(pass, d_features));
+    tic_pass_at(pass, TIC_AT_TEXT_EMBEDDING);
     tic_embedding_args args = embedding(pass);
     args.dx = tower->work.dx;
     args.dtable = tic_at(pass->gradient, tower->at.table);

@@ -65,12 +65,20 @@ static tic_l2norm_args l2norm(const tic_pass *pass) {
                              .inverse = pass->inverse};
 }
 
+static int head(const tic_pass *pass) {
+    return pass->tower->causal ? TIC_AT_TEXT_HEAD : TIC_AT_VISION_HEAD;
+}
+
 tic_status tic_tower_forward(const tic_pass *pass) {
     const tic_tower *tower = pass->tower;
     const int last = tower->layers - 1;
-    for (int l = 0; l < last; l++)
+    for (int l = 0; l < last; l++) {
+        tic_pass_at(pass, tic_pass_block(pass, l));
         TIC_TRY(tic_block_forward(pass, l, tower->acts[l + 1].x));
+    }
+    tic_pass_at(pass, tic_pass_block(pass, last));
     TIC_TRY(tic_pooled_forward(pass, last, tower->z));
+    tic_pass_at(pass, head(pass));
     const tic_norm ln = norm_out(pass);
     TIC_TRY(tic_norm_forward(pass, &ln));
     TIC_TRY(project(pass));
@@ -81,6 +89,7 @@ tic_status tic_tower_forward(const tic_pass *pass) {
 tic_status tic_tower_backward(const tic_pass *pass, const float *d_features) {
     const tic_tower *tower = pass->tower;
     const tic_tower_work *work = &tower->work;
+    tic_pass_at(pass, head(pass));
     /* features = l2norm(projected) */
     tic_l2norm_args args = l2norm(pass);
     args.dy = d_features;
@@ -93,8 +102,11 @@ tic_status tic_tower_backward(const tic_pass *pass, const float *d_features) {
     TIC_TRY(tic_norm_backward(pass, &ln, d_h, work->dx_pooled, false));
     /* the blocks, last first */
     const int last = tower->layers - 1;
+    tic_pass_at(pass, tic_pass_block(pass, last));
     TIC_TRY(tic_pooled_backward(pass, last, work->dx_pooled, work->dx));
-    for (int l = last - 1; l >= 0; l--)
+    for (int l = last - 1; l >= 0; l--) {
+        tic_pass_at(pass, tic_pass_block(pass, l));
         TIC_TRY(tic_block_backward(pass, l, work->dx));
+    }
     return TIC_OK;
 }

@@ -55,6 +55,7 @@ tic_status tic_model_update(tic_model *model, const tic_adamw_options *options, 
     const int64_t decayed = model->layout.decayed, size = model->layout.size;
     double squares = 0, *sum = clips ? NULL : &squares;
     float factor = 1;
+    tic_ctx_site(model->ctx, TIC_AT_OPTIMIZER);
     if (clips) {
         TIC_TRY(tic_square_sum(model->ctx, model->gradient, size, &squares, err));
         TIC_TRY(check_finite(squares, step, err));
@@ -62,6 +63,7 @@ tic_status tic_model_update(tic_model *model, const tic_adamw_options *options, 
     }
     TIC_TRY(adamw(model, options, step, factor, 0, decayed, options->weight_decay, sum, err));
     TIC_TRY(adamw(model, options, step, factor, decayed, size, 0, sum, err));
+    tic_ctx_site(model->ctx, TIC_AT_OTHER);
     TIC_TRY(check_finite(squares, step, err));
     if (norm)
         *norm = sqrt(squares);

@@ -73,6 +73,7 @@ tic_status tic_vision_forward(const tic_pass *pass) {
         .out = tic_act_mat(pass, pass->tower->patches, patch_columns(config))};
     memcpy(patchify.mean, config->mean, sizeof patchify.mean);
     memcpy(patchify.std, config->std, sizeof patchify.std);
+    tic_pass_at(pass, TIC_AT_VISION_PATCHES);
     TIC_TRY(tic_call_patchify(pass, &patchify));
     const tic_linear conv = conv1(pass);
     TIC_TRY(tic_linear_forward(pass, &conv));
@@ -87,6 +88,7 @@ tic_status tic_vision_backward(const tic_pass *pass, const float *d_features) {
     const tic_tower *tower = pass->tower;
     const tic_tower_work *work = &tower->work;
     TIC_TRY(tic_tower_backward(pass, d_features));
+    tic_pass_at(pass, TIC_AT_VISION_PATCHES);
     /* x = ln_pre(x_front) */
     const tic_norm ln = ln_pre(pass);
     TIC_TRY(tic_norm_backward(pass, &ln, tic_f32(work->dx, tower->width), work->dx_front, false));

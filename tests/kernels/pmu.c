@@ -139,6 +139,14 @@ Test(pmu, counts_every_thread_from_when_it_was_opened) {
     CHECK_OK(tic_pmu_read(pmu, -1, all, err));
     cr_assert(all[0] >= then[0][0] + then[1][0], "%lld is less than %lld and %lld",
               (long long)all[0], (long long)then[0][0], (long long)then[1][0]);
+    /* A context that is told of them has their MACs among its counters. */
+    tic_counters counters;
+    tic_ctx_pmu(ctx, pmu);
+    tic_ctx_counters(ctx, &counters);
+    cr_assert(counters.hardware >= (uint64_t)(all[0] + all[1]) / 2);
+    tic_ctx_pmu(ctx, NULL);
+    tic_ctx_counters(ctx, &counters);
+    cr_assert_eq(counters.hardware, 0);
     tic_pmu_close(pmu);
     /* Anew: counting starts from zero. */
     CHECK_OK(tic_pmu_open(&pmu, ctx, software, 2, err));

@@ -201,6 +201,63 @@ Test(step, counters_equal_the_formulas) {
     test_batch_free(batch);
 }
 
+/* Every MAC of a step is a layer's: the layers' sums are the purposes', and each layer's logical
+ * ones are the formulas'. */
+static void check_layers(tic_ctx *ctx, const tic_config *config, const tic_batch *batch,
+                         bool twice) {
+    tic_counters c;
+    uint64_t want[TIC_SITES] = {0};
+    tic_macs layers[TIC_PURPOSE_COUNT] = {{0}};
+    tic_ctx_counters(ctx, &c);
+    for (int again = 0; again < 1 + twice; again++) {
+        tic_logical_image_at(config, batch->n, false, want);
+        tic_logical_text_at(config, batch->n, batch->offsets, false, want);
+    }
+    tic_logical_image_at(config, batch->n, true, want);
+    tic_logical_text_at(config, batch->n, batch->offsets, true, want);
+    want[TIC_AT_LOSS] = tic_logical_loss(config, batch->n);
+    for (int site = 0; site < TIC_SITES; site++) {
+        char name[TIC_SITE_TEXT];
+        const tic_macs one = tic_counters_site(&c, site);
+        cr_expect(one.logical == want[site], "%s: %llu logical MACs, not %llu",
+                  tic_site_name(site, name), (unsigned long long)one.logical,
+                  (unsigned long long)want[site]);
+        cr_expect(one.issued >= one.logical && (one.logical > 0) == (one.issued > 0), "%s", name);
+        cr_expect(one.logical == 0 || tic_site_in(config, site), "%s", name);
+        for (int p = 0; p < TIC_PURPOSE_COUNT; p++) {
+            layers[p].logical += c.at[site][p].logical;
+            layers[p].issued += c.at[site][p].issued;
+        }
+    }
+    for (int p = 0; p < TIC_PURPOSE_COUNT; p++) {
+        const tic_macs all = tic_counters_purpose(&c, (tic_purpose)p);
+        cr_expect(layers[p].logical == all.logical && layers[p].issued == all.issued, "%s",
+                  tic_purpose_name((tic_purpose)p));
+    }
+}
+
+Test(step, layers_add_up_to_the_step) {
+    const tic_config config = test_config(false);
+    tic_batch *batch = test_batch(&config, 13, 1);
+    result whole = gradients(&config, batch, 0, TIC_F32),
+           parts = gradients(&config, batch, 4, TIC_F32);
+    check_layers(whole.ctx, &config, batch, false);
+    check_layers(parts.ctx, &config, batch, true);
+    free_result(&whole);
+    free_result(&parts);
+    test_batch_free(batch);
+}
+
+Test(step, layers_have_names) {
+    char name[TIC_SITE_TEXT];
+    for (int site = 0; site < TIC_AT_COUNT; site++)
+        cr_expect(tic_site_find(tic_site_name(site, name)) == site, "%s", name);
+    cr_expect(tic_site_find("vision.block.64") == TIC_AT_COUNT);
+    cr_expect(strcmp(tic_site_name(TIC_AT_TEXT_BLOCK + 11, name), "text.block.11") == 0);
+    const tic_config config = test_config(false);
+    cr_expect(!tic_site_in(&config, TIC_AT_VISION_BLOCK + config.vision_layers));
+}
+
 /* By hand for one picture and one caption of 3 tokens, last blocks for one row each. */
 Test(step, logical_by_hand) {
     const tic_config c = test_config(false); /* 10 rows of 24, MLP 96; width 16, MLP 64; embed 12 */
