@@ -155,6 +155,36 @@ Test(all_methods, cost_what_was_told) {
     tic_ledger_close(&ledger);
 }
 
+/* 25 steps, of which most hold fewer pairs than a batch, and a quarter of the buffer. */
+Test(all_methods, months) {
+    enum { MONTHS = 25 };
+    set(&x, "methods", "all");
+    set(&x, "granularity", "month");
+    set(&x, "buffer", "0.25");
+    set(&x, "warmup", "1");
+    x.pairs = MONTHS * 2 * TINY_BATCH; /* half the compute still has a batch */
+    run_to_its_end(&x, NULL);
+    cr_assert_eq(events_in(&x, "step_end"), MONTHS * tic_method_count());
+    cr_assert_eq(events_in(&x, "evaluation"), MONTHS * tic_method_count());
+    size_t size;
+    char *text = read_run(&x, "results.json", &size);
+    json_t *results = json_loads(text, 0, NULL), *method;
+    const char *name;
+    tic_free(text);
+    json_object_foreach(json_object_get(results, "methods"), name, method) {
+        const json_t *task = json_object_get(json_object_get(method, "tasks"), "retrieval");
+        const json_t *e = json_object_get(task, "E");
+        cr_assert_eq(json_array_size(e), MONTHS, "%s", name);
+        cr_assert_eq(json_array_size(json_array_get(e, MONTHS - 1)), MONTHS, "%s", name);
+    }
+    json_decref(results);
+    tic_ledger ledger = ledger_of(&x);
+    /* December 2022 has 14 pairs: 3.5 replayed, rounded up */
+    const json_t *start = tic_ledger_find(&ledger, "step_start", "cumulative-exp", "2022-12");
+    cr_assert_eq(number(start, "pool_pairs"), 14 + 4);
+    tic_ledger_close(&ledger);
+}
+
 Test(all_methods, a_penalty_of_no_weight_changes_nothing) {
     set(&x, "methods", "sequential,lwf");
     set(&x, "distill-weight", "0");
