@@ -24,12 +24,17 @@ json_t *tic_json_number(double value) {
 
 /* What the evaluations of a method say of a task. */
 typedef struct task_scores {
-    const char *metric; /* borrowed from the ledger */
+    const char *name, *metric; /* borrowed from the ledger */
     int steps;
     double *e;      /* [steps, steps], NaN where there is none; static tasks: column 0 */
     int64_t *pairs; /* of each column */
     bool fixed;     /* a static task */
 } task_scores;
+typedef struct method_scores { /* of every task, in order of appearance */
+    task_scores *list;
+    size_t count, room;
+    int steps;
+} method_scores;
 
 static int step_place(const json_t *steps, const char *name) {
     size_t i;
@@ -44,20 +49,52 @@ static const char *text_of(const json_t *object, const char *key) {
     return text != NULL ? text : "";
 }
 
-static void take_scores(task_scores *t, const char *task, int trained, const json_t *scores) {
-    size_t i;
-    json_t *score;
-    json_array_foreach(scores, i, score) {
-        int step = (int)json_integer_value(json_object_get(score, "step"));
-        json_t *value = json_object_get(score, "value");
-        if (strcmp(text_of(score, "task"), task) != 0 || step >= t->steps)
-            continue;
-        t->metric = text_of(score, "metric");
-        t->fixed = step < 0;
-        int column = t->fixed ? 0 : step;
-        t->e[trained * t->steps + column] = json_is_number(value) ? json_number_value(value) : NAN;
-        t->pairs[column] = json_integer_value(json_object_get(score, "pairs"));
+static tic_status new_task(method_scores *m, const char *name, task_scores **out, tic_error *err) {
+    const size_t cells = (size_t)m->steps * (size_t)m->steps;
+    if (m->count == m->room) {
+        TIC_TRY(tic_grow(&m->list, m->room, 2 * m->room + 8, sizeof *m->list, err));
+        m->room = 2 * m->room + 8;
     }
+    task_scores *t = &m->list[m->count++];
+    *t = (task_scores){.name = name, .metric = "", .steps = m->steps};
+    TIC_TRY(tic_alloc(&t->e, cells, sizeof(double), err));
+    TIC_TRY(tic_alloc(&t->pairs, (size_t)m->steps, sizeof(int64_t), err));
+    for (size_t k = 0; k < cells; k++)
+        t->e[k] = NAN;
+    *out = t;
+    return TIC_OK;
+}
+
+static tic_status task_of(method_scores *m, const char *name, task_scores **out, tic_error *err) {
+    for (size_t i = 0; i < m->count; i++)
+        if (strcmp(m->list[i].name, name) == 0) {
+            *out = &m->list[i];
+            return TIC_OK;
+        }
+    return new_task(m, name, out, err);
+}
+
+static tic_status take_score(method_scores *m, int trained, const json_t *score, tic_error *err) {
+    int step = (int)json_integer_value(json_object_get(score, "step"));
+    json_t *value = json_object_get(score, "value");
+    task_scores *t;
+    TIC_TRY(task_of(m, text_of(score, "task"), &t, err));
+    if (step >= t->steps)
+        return TIC_OK;
+    t->metric = text_of(score, "metric");
+    t->fixed = step < 0;
+    int column = t->fixed ? 0 : step;
+    t->e[trained * t->steps + column] = json_is_number(value) ? json_number_value(value) : NAN;
+    t->pairs[column] = json_integer_value(json_object_get(score, "pairs"));
+    return TIC_OK;
+}
+
+static void free_scores(method_scores *m) {
+    for (size_t i = 0; i < m->count; i++) {
+        tic_free(m->list[i].e);
+        tic_free(m->list[i].pairs);
+    }
+    tic_free(m->list);
 }
 
 static json_t *numbers(const double *values, int count, int stride) {
@@ -115,46 +152,34 @@ static bool event_is(const json_t *event, const char *name, const char *method) 
            strcmp(text_of(event, "method"), method) == 0;
 }
 
-static tic_status task_json(const tic_ledger *ledger, const char *method, const char *task,
-                            const json_t *steps, json_t **out, tic_error *err) {
-    task_scores t = {.metric = "", .steps = (int)json_array_size(steps)};
-    size_t i, cells = (size_t)t.steps * (size_t)t.steps;
-    json_t *event;
-    TIC_TRY(tic_alloc(&t.e, cells, sizeof(double), err));
-    tic_status status = tic_alloc(&t.pairs, (size_t)t.steps, sizeof(int64_t), err);
-    for (size_t k = 0; k < cells; k++)
-        t.e[k] = NAN;
-    json_array_foreach(ledger->events, i, event) {
-        int trained = step_place(steps, text_of(event, "step"));
-        if (status == TIC_OK && trained >= 0 && event_is(event, "evaluation", method))
-            take_scores(&t, task, trained, json_object_get(event, "scores"));
-    }
-    if (status == TIC_OK)
-        *out = t.fixed ? static_json(&t) : dynamic_json(&t);
-    tic_free(t.e);
-    tic_free(t.pairs);
-    return status;
-}
-
-/* Every task that an evaluation of the method names, in order of appearance. */
-static tic_status tasks_json(const tic_ledger *ledger, const char *method, const json_t *steps,
-                             json_t *tasks, tic_error *err) {
+/* In one pass: a long stream's evaluations hold a score for every task and step. */
+static tic_status gather(const tic_ledger *ledger, const char *method, const json_t *steps,
+                         method_scores *m, tic_error *err) {
     size_t i, k;
     json_t *event, *score;
     json_array_foreach(ledger->events, i, event) {
         if (!event_is(event, "evaluation", method))
             continue;
-        json_array_foreach(json_object_get(event, "scores"), k, score) {
-            const char *task = text_of(score, "task");
-            json_t *made = NULL;
-            if (json_object_get(tasks, task) != NULL)
-                continue;
-            TIC_TRY(task_json(ledger, method, task, steps, &made, err));
-            if (json_object_set_new(tasks, task, made) != 0)
-                return tic_fail(err, TIC_ERESOURCE, "no memory for the results");
-        }
+        int trained = step_place(steps, text_of(event, "step"));
+        if (trained < 0)
+            continue;
+        json_array_foreach(json_object_get(event, "scores"), k, score)
+            TIC_TRY(take_score(m, trained, score, err));
     }
     return TIC_OK;
+}
+
+static tic_status tasks_json(const tic_ledger *ledger, const char *method, const json_t *steps,
+                             json_t *tasks, tic_error *err) {
+    method_scores m = {.steps = (int)json_array_size(steps)};
+    tic_status status = gather(ledger, method, steps, &m, err);
+    for (size_t i = 0; i < m.count && status == TIC_OK; i++) {
+        const task_scores *t = &m.list[i];
+        if (json_object_set_new(tasks, t->name, t->fixed ? static_json(t) : dynamic_json(t)) != 0)
+            status = tic_fail(err, TIC_ERESOURCE, "no memory for the results");
+    }
+    free_scores(&m);
+    return status;
 }
 
 /* MACs and time: of training by its ended steps; by_purpose has the evaluations as well. */
