@@ -26,6 +26,9 @@ typedef struct tic_verb {
 tic_status tic_verb_world(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_data_index(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_data_inspect(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_data_shift(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_data_filters(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_data_times(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_vocab_train(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_vocab_show(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_tune(const tic_verb *verb, int argc, char **argv, tic_error *err);
@@ -143,21 +146,52 @@ tic_status tic_cli_setting_flag(tic_flag *row, const char *name, tic_experiment 
 /* The same for all settings, in their order; room for tic_setting_count() rows. */
 void tic_cli_setting_flags(tic_flag *rows, tic_experiment *experiment);
 
+/* Parses a verb on DIR: its own flags and the settings named in `names`, which go to *x with the
+ * defaults that stand in it; then data and index are DIR's. */
+tic_status tic_cli_parse_data(const tic_verb *verb, const tic_flag *own, int own_count,
+                              const char *const *names, int name_count, int argc, char **argv,
+                              tic_experiment *x, tic_args *args, tic_error *err);
+
+/* ---- figures (figure.c) --------------------------------------------------------------------- */
+
+/* An SVG file, readable on a light and on a dark page. NaN is a gap. TIC_ERESOURCE. */
+typedef struct tic_series {
+    const char *name;
+    const double *values; /* one an x */
+} tic_series;
+enum { TIC_SERIES_MAX = 8 };
+/* Lines over named places, from 0 up, one panel below the other, each with an axis of its own. */
+typedef struct tic_panel {
+    const char *title;
+    tic_series series[TIC_SERIES_MAX];
+    int count;
+} tic_panel;
+tic_status tic_figure_lines(const char *path, const tic_panel *panels, int panel_count,
+                            const char *const *names, int count, tic_error *err);
+/* Cells [rows, columns], shaded by their share of the row's sum. */
+tic_status tic_figure_heat(const char *path, const char *title, const char *rows_say,
+                           const char *columns_say, const char *const *rows, int row_count,
+                           const char *const *columns, int column_count, const double *values,
+                           tic_error *err);
+
 /* ---- opening an index (index.c) ------------------------------------------------------------ */
 
 typedef struct tic_index_flags { /* the flags that decide which pairs there are */
     const char *file;            /* NULL: in the cache folder, by the absolute path of the data */
+    const char *time_field;      /* NULL: the usual ones */
     int64_t threads, min_side, max_bad;
     bool filter;
 } tic_index_flags;
-enum { TIC_INDEX_FLAGS = 5 };
-/* Writes the rows --index, --threads, --filter, --min-side and --max-bad, which point into
- * *values. */
+enum { TIC_INDEX_FLAGS = 6 };
+/* Writes the rows --index, --threads, --filter, --min-side, --max-bad and --time-field, which point
+ * into *values. */
 void tic_cli_index_flags(tic_flag rows[TIC_INDEX_FLAGS], tic_index_flags *values);
 /* The index file for `folder`: values->file, or $XDG_CACHE_HOME/ticlip/index-HASH.bin, else
  * ~/.cache/ticlip/index-HASH.bin, whose folder is made. */
 tic_status tic_cli_index_path(char *out, size_t size, const char *folder,
                               const tic_index_flags *values, tic_error *err);
+/* Sets x->index, where it is empty and there are data, to the same place. */
+tic_status tic_cli_experiment_index(tic_experiment *x, tic_error *err);
 /* Loads the index, or builds and saves it, with progress; notes which. On success *out is the
  * caller's (tic_index_free). *built (may be NULL): whether it was built. */
 tic_status tic_cli_index_open(tic_index **out, const char *folder, const tic_index_flags *values,

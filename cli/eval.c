@@ -4,9 +4,9 @@
 
 /* The settings that an evaluation needs, out of an experiment's. */
 static const char *const names[] = {
-    "data",     "index",      "vocab",    "granularity", "first-step", "steps",
-    "min-step", "eval-pairs", "batch",    "seed",        "threads",    "precision",
-    "max-bad",  "filter",     "keywords", "label-field", "label-tree"};
+    "data",     "index",      "vocab",      "granularity", "first-step",  "steps",
+    "min-step", "eval-pairs", "batch",      "seed",        "threads",     "precision",
+    "max-bad",  "filter",     "time-field", "keywords",    "label-field", "label-tree"};
 enum { NAMES = sizeof names / sizeof names[0] };
 
 static tic_status parse(const tic_verb *verb, int argc, char **argv, tic_experiment *x,
@@ -16,14 +16,6 @@ static tic_status parse(const tic_verb *verb, int argc, char **argv, tic_experim
     for (int i = 0; i < NAMES; i++)
         TIC_TRY(tic_cli_setting_flag(&flags[i], names[i], x, err));
     return tic_cli_parse(verb, flags, NAMES, argc, argv, args, err);
-}
-
-/* Without --index it is kept in the cache folder, as `ticlip data index` does. */
-static tic_status choose_index(tic_experiment *x, tic_error *err) {
-    tic_index_flags values = {.threads = x->threads, .max_bad = x->max_bad, .filter = x->filter};
-    if (x->index[0] != '\0' || x->data[0] == '\0')
-        return TIC_OK;
-    return tic_cli_index_path(x->index, sizeof x->index, x->data, &values, err);
 }
 
 static void dynamic_row(tic_table *table, const char *task, const json_t *entry) {
@@ -93,7 +85,7 @@ tic_status tic_verb_eval(const tic_verb *verb, int argc, char **argv, tic_error 
     TIC_TRY(parse(verb, argc, argv, &x, &args, err));
     if (args.help)
         return TIC_OK;
-    TIC_TRY(choose_index(&x, err));
+    TIC_TRY(tic_cli_experiment_index(&x, err));
     tic_hooks hooks = tic_cli_hooks();
     TIC_TRY(tic_evaluate_checkpoint(&x, args.at[0], &hooks, &text, err));
     tic_progress_end();

@@ -35,6 +35,12 @@ void tic_cli_index_flags(tic_flag rows[TIC_INDEX_FLAGS], tic_index_flags *values
                          .type = TIC_FLAG_SIZE,
                          .out = &values->max_bad,
                          .max = 9e15};
+    rows[5] = (tic_flag){.name = "time-field",
+                         .value = "FIELD",
+                         .help = "json field of a pair's time, instead of timestamp, created_utc "
+                                 "or dateuploaded",
+                         .type = TIC_FLAG_TEXT,
+                         .out = &values->time_field};
 }
 
 tic_status tic_cli_index_path(char *out, size_t size, const char *folder,
@@ -57,6 +63,13 @@ tic_status tic_cli_index_path(char *out, size_t size, const char *folder,
     return tic_path_join(out, size, cache, name, err);
 }
 
+tic_status tic_cli_experiment_index(tic_experiment *x, tic_error *err) {
+    const tic_index_flags values = {.file = NULL};
+    if (x->index[0] != '\0' || x->data[0] == '\0')
+        return TIC_OK;
+    return tic_cli_index_path(x->index, sizeof x->index, x->data, &values, err);
+}
+
 tic_status tic_cli_index_open(tic_index **out, const char *folder, const tic_index_flags *values,
                               bool *built, tic_error *err) {
     char path[4096];
@@ -65,6 +78,7 @@ tic_status tic_cli_index_open(tic_index **out, const char *folder, const tic_ind
         .filter = values->filter,
         .min_side = (int)values->min_side,
         .max_bad = (uint64_t)values->max_bad,
+        .time_field = values->time_field,
         .progress = tic_progress_work,
         .stop = tic_cli_stopped,
     };

@@ -19,6 +19,20 @@ static const tic_verb verbs[] = {
      "change."},
     {"data inspect", "show steps, counts, times, captions and picture sizes of dated shards",
      "DIR [flags]", 1, 1, tic_verb_data_inspect, NULL},
+    {"data shift", "how far each step's words and pictures are from the first step's",
+     "DIR [flags]", 1, 1, tic_verb_data_shift,
+     "Total variation distance over the words of captions and, with --checkpoint, the Frechet "
+     "distance of picture embeddings (the paper's Fig. 18 and 19). The first row compares two "
+     "samples of the first step: what chance makes."},
+    {"data filters", "which steps a filter keeps: captions, shapes, CLIP score", "DIR [flags]", 1,
+     1, tic_verb_data_filters,
+     "The paper's basic filter, part by part, and with --checkpoint the CLIP score under that "
+     "model "
+     "(Fig. 13: a model favours the years it was trained on)."},
+    {"data times", "a second time field against the first: steps, lag, correlation", "DIR [flags]",
+     1, 1, tic_verb_data_times,
+     "For data that know when a pair was made and when it was crawled (Fig. 20). To train on the "
+     "steps of another time field, give ticlip run --time-field."},
     {"vocab train", "train a byte-pair vocabulary, in CLIP's file format, on captions",
      "DIR|FILE.txt --out FILE [flags]", 1, 1, tic_verb_vocab_train,
      "Captions are those of the shards in DIR, or the lines of FILE.txt."},

@@ -62,3 +62,20 @@ void tic_cli_setting_flags(tic_flag *rows, tic_experiment *experiment) {
     for (int i = 0; i < tic_setting_count(); i++)
         rows[i] = flag_of(tic_setting_get(i), experiment);
 }
+
+tic_status tic_cli_parse_data(const tic_verb *verb, const tic_flag *own, int own_count,
+                              const char *const *names, int name_count, int argc, char **argv,
+                              tic_experiment *x, tic_args *args, tic_error *err) {
+    enum { FLAGS = 32 };
+    tic_flag flags[FLAGS];
+    if (own_count + name_count > FLAGS)
+        return tic_fail(err, TIC_EINTERNAL, "%s: more than %d flags", verb->name, FLAGS);
+    memcpy(flags, own, (size_t)own_count * sizeof *own);
+    for (int i = 0; i < name_count; i++)
+        TIC_TRY(tic_cli_setting_flag(&flags[own_count + i], names[i], x, err));
+    TIC_TRY(tic_cli_parse(verb, flags, own_count + name_count, argc, argv, args, err));
+    if (args->help)
+        return TIC_OK;
+    TIC_TRY(tic_experiment_set(x, "data", args->at[0], err));
+    return tic_cli_experiment_index(x, err);
+}

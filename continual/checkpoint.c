@@ -39,13 +39,18 @@ static tic_status open_context(tic_session *s, const char *checkpoint, tic_error
     return TIC_OK;
 }
 
-static tic_status score(tic_session *s, const char *checkpoint, tic_scores *scores,
-                        tic_error *err) {
+tic_status tic_session_checkpoint(tic_session *s, const char *checkpoint, bool tasks,
+                                  tic_error *err) {
     TIC_TRY(open_data(s, checkpoint, err));
     TIC_TRY(open_context(s, checkpoint, err));
     s->micro_batch = s->x->batch;
-    TIC_TRY(tic_session_model(s, false, err));
-    TIC_TRY(tic_model_load(s->model, checkpoint, err));
+    TIC_TRY(tasks ? tic_session_model(s, false, err) : tic_session_tower(s, false, err));
+    return tic_model_load(s->model, checkpoint, err);
+}
+
+static tic_status score(tic_session *s, const char *checkpoint, tic_scores *scores,
+                        tic_error *err) {
+    TIC_TRY(tic_session_checkpoint(s, checkpoint, true, err));
     return tic_evaluate(s->model, s->x->batch, s->tasks, s->hooks, scores, err);
 }
 

@@ -106,6 +106,7 @@ typedef struct tic_experiment {
     int64_t min_step, eval_pairs;
     int64_t seed, threads, memory, max_bad; /* memory: bytes, 0: no limit */
     bool filter;
+    char time_field[TIC_NAME]; /* json field of a pair's time; "": tic_index_options */
     char keywords[TIC_NAMES]; /* comma-separated: subsets of captions that hold one */
     char label_field[TIC_NAME],
         label_tree[TIC_NAME]; /* of the pairs' json; "": DATA/classes.json */
@@ -439,5 +440,7 @@ tic_status tic_compare_paper(const char *const *runs, int count, const char *pap
  * "methods":{METHOD:{"macs","imagenet","shifts","flickr30k","static","backward","in_domain",
  * "forward"}}}}}. */
 tic_status tic_paper_json(const char *paper, char **json, tic_error *err);
+
+#include "continual/analysis.h" /* what the data do over time */
 
 #endif

@@ -190,8 +190,13 @@ tic_status tic_session_precision(tic_session *s, tic_error *err);
 /* The largest micro-batch that fits the memory limit, all of the batch without one. TIC_ERESOURCE
  * when none fits. */
 tic_status tic_session_micro_batch(tic_session *s, tic_error *err);
+tic_status tic_session_tower(tic_session *s, bool train, tic_error *err); /* the model */
 /* Model and tasks. */
 tic_status tic_session_model(tic_session *s, bool train, tic_error *err);
+/* Data, vocabulary, plan, precision and model of a checkpoint, its weights loaded: what lies two
+ * folders above it counts where the settings leave it open (tic_evaluate_checkpoint). */
+tic_status tic_session_checkpoint(tic_session *s, const char *checkpoint, bool tasks,
+                                  tic_error *err);
 void tic_session_close(tic_session *s);
 tic_status tic_session_path(const tic_session *s, char out[TIC_PATH], const char *name,
                             tic_error *err); /* RUN/name */
@@ -270,6 +275,25 @@ void tic_teacher_free(tic_teacher *teacher);
 /* Features of the batch, and the loss options that distil from them. */
 tic_status tic_teacher_look(tic_session *s, tic_teacher *teacher, const tic_batch *batch,
                             tic_loss_options *options, tic_error *err);
+
+/* ---- features of pairs (features.c) ---------------------------------------------------------- */
+
+/* Takes the features of pairs[at .. at + n), [n, embed_dim] each; text NULL when not asked for. */
+typedef tic_status (*tic_features_fn)(void *user, size_t at, int64_t n, const float *image,
+                                      const float *text, tic_error *err);
+/* Encodes the pairs at these places of the index, in order, with the session's model; what the MACs
+ * are for is the caller's to say. `doing` ("scoring past pairs") goes to the hooks and into
+ * TIC_EINTERRUPTED. */
+tic_status tic_session_features(tic_session *s, const uint32_t *pairs, size_t count, bool texts,
+                                const char *doing, tic_features_fn take, void *user,
+                                tic_error *err);
+/* A tic_features_fn whose user is a tic_cosines: of picture and caption. */
+typedef struct tic_cosines {
+    float *out;
+    int64_t d;
+} tic_cosines;
+tic_status tic_take_cosines(void *cosines, size_t at, int64_t n, const float *image,
+                            const float *text, tic_error *err);
 
 /* ---- selection (selection.c) ---------------------------------------------------------------- */
 

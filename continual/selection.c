@@ -7,8 +7,7 @@ typedef struct scoring {
     tic_session *s;
     uint32_t *pairs; /* training pairs of the steps before, in order */
     size_t count;
-    float *image, *text; /* [batch, embed_dim] */
-    float *alignment;    /* [count] */
+    float *alignment; /* [count] */
 } scoring;
 
 static tic_status list_pairs(scoring *c, int step, tic_error *err) {
@@ -24,59 +23,13 @@ static tic_status list_pairs(scoring *c, int step, tic_error *err) {
     return TIC_OK;
 }
 
-static tic_status score_batch(scoring *c, const tic_batch *batch, size_t at, tic_error *err) {
-    const int64_t d = c->s->config.embed_dim;
-    tic_model *model = c->s->model;
-    if (at + (size_t)batch->n > c->count)
-        return tic_fail(err, TIC_EINTERNAL, "the loader gave more pairs than were asked for");
-    TIC_TRY(tic_encode_images(model, batch->n, batch->pixels, c->image, err));
-    TIC_TRY(tic_encode_texts(model, batch->n, batch->ids, batch->offsets, c->text, err));
-    for (int64_t i = 0; i < batch->n; i++) {
-        double sum = 0;
-        for (int64_t k = 0; k < d; k++)
-            sum += (double)c->image[i * d + k] * c->text[i * d + k];
-        c->alignment[at + (size_t)i] = (float)sum;
-    }
-    return TIC_OK;
-}
-
-static tic_status score_all(scoring *c, tic_loader *loader, tic_error *err) {
-    const tic_hooks *hooks = c->s->hooks;
-    const tic_batch *batch;
-    for (size_t at = 0; at < c->count; at += (size_t)batch->n) {
-        tic_prepare_progress((void *)hooks, "scoring past pairs", at, c->count);
-        if (tic_asked_to_stop(hooks))
-            return tic_fail(err, TIC_EINTERRUPTED,
-                            "stopped while scoring past pairs; the same command does it again");
-        TIC_TRY(tic_loader_next(loader, &batch, err));
-        if (batch->n == 0)
-            return tic_fail(err, TIC_EINTERNAL, "the loader ended at %zu of %zu pairs", at,
-                            c->count);
-        TIC_TRY(score_batch(c, batch, at, err));
-    }
-    return TIC_OK;
-}
-
 static tic_status score(scoring *c, const char *from, tic_error *err) {
     tic_session *s = c->s;
-    size_t room = (size_t)(s->x->batch * s->config.embed_dim);
-    tic_loader_options options = {.index = s->index,
-                                  .vocab = s->vocab,
-                                  .pool = c->pairs,
-                                  .pool_size = c->count,
-                                  .image_size = s->config.image_size,
-                                  .context = s->config.context_length,
-                                  .batch = s->x->batch,
-                                  .threads = (int)s->x->threads};
-    tic_loader *loader;
-    TIC_TRY(tic_alloc(&c->image, room, sizeof(float), err));
-    TIC_TRY(tic_alloc(&c->text, room, sizeof(float), err));
+    tic_cosines cosines = {c->alignment, s->config.embed_dim};
     TIC_TRY(tic_model_load(s->model, from, err));
-    TIC_TRY(tic_loader_new(&loader, &options, err));
     tic_ctx_purpose(s->ctx, TIC_FOR_SELECTION);
-    tic_status status = score_all(c, loader, err);
-    tic_loader_free(loader);
-    return status;
+    return tic_session_features(s, c->pairs, c->count, true, "scoring past pairs", tic_take_cosines,
+                                &cosines, err);
 }
 
 /* ---- the phase ------------------------------------------------------------------------------- */
@@ -109,8 +62,6 @@ tic_status tic_select_alignment(tic_session *s, int step, const char *from, cons
     else if (status == TIC_OK)
         status = measure(&c, from, path, spent, err);
     tic_free(c.pairs);
-    tic_free(c.image);
-    tic_free(c.text);
     if (status == TIC_OK)
         *alignment = c.alignment;
     else

@@ -18,6 +18,7 @@ static tic_status open_index(tic_session *s, const char *path, tic_error *err) {
     const tic_experiment *x = s->x;
     tic_index_options options = {.threads = (int)x->threads,
                                  .filter = x->filter,
+                                 .time_field = x->time_field,
                                  .max_bad = (uint64_t)x->max_bad,
                                  .progress = tic_prepare_progress,
                                  .stop = tic_prepare_stop,
@@ -141,12 +142,16 @@ tic_status tic_session_micro_batch(tic_session *s, tic_error *err) {
                     (long long)s->x->memory);
 }
 
-tic_status tic_session_model(tic_session *s, bool train, tic_error *err) {
+tic_status tic_session_tower(tic_session *s, bool train, tic_error *err) {
     tic_model_options options = {.batch = s->x->batch,
                                  .micro_batch = s->micro_batch,
                                  .precision = s->precision,
                                  .train = train};
-    TIC_TRY(tic_model_new(&s->model, s->ctx, &s->config, &options, err));
+    return tic_model_new(&s->model, s->ctx, &s->config, &options, err);
+}
+
+tic_status tic_session_model(tic_session *s, bool train, tic_error *err) {
+    TIC_TRY(tic_session_tower(s, train, err));
     tic_prepare_progress((void *)s->hooks, "loading the evaluation sets", 0, 0);
     tic_tasks_options tasks = {.image_size = s->config.image_size,
                                .context = s->config.context_length,

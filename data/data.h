@@ -64,7 +64,10 @@ typedef struct tic_index_options {
     int threads;  /* 0: one per core */
     bool filter;  /* basic filter of the paper: English, > 2 words, > 5 characters, aspect <= 3 */
     int min_side; /* with filter: pictures with a smaller side are rejected; pixels, 0: none */
-    uint64_t max_bad;         /* damaged shards may lose this many pairs, more is TIC_EINPUT */
+    const char *time_field; /* json field of a pair's time, at most 63 bytes (else TIC_EUSAGE); NULL
+                               or "": timestamp, created_utc or dateuploaded, the first that is one
+                             */
+    uint64_t max_bad;       /* damaged shards may lose this many pairs, more is TIC_EINPUT */
     tic_progress_fn progress; /* may be NULL */
     tic_stop_fn stop;         /* may be NULL; what was read till then is lost */
     void *user;
@@ -100,6 +103,15 @@ tic_status tic_index_caption(tic_index *index, uint32_t pair, char **text, tic_e
 /* A top-level string (or number, as text) field of the pair's json; *value NULL when absent. */
 tic_status tic_index_field(tic_index *index, uint32_t pair, const char *field, char **value,
                            tic_error *err);
+/* The same for a field that tells a time. False in *known: absent, or no time. */
+tic_status tic_index_time(tic_index *index, uint32_t pair, const char *field, int64_t *time,
+                          bool *known, tic_error *err);
+
+/* ---- the basic filter ---------------------------------------------------------------------- */
+
+/* What the paper's basic filter says of a caption; language: the json's field or NULL. */
+tic_reject tic_filter_caption(const char *caption, const char *language);
+tic_reject tic_filter_shape(int width, int height, int min_side);
 
 /* ---- time steps ---------------------------------------------------------------------------- */
 

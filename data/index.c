@@ -201,10 +201,16 @@ tic_status tic_index_build(tic_index **out, const char *folder, const tic_index_
  * ----------------------------------------------------------------------------- */
 
 tic_status tic_index_new(tic_index **out, const tic_index_options *options, tic_error *err) {
+    *out = NULL;
+    if (options->time_field != NULL && strlen(options->time_field) >= sizeof(*out)->time_field)
+        return tic_fail(err, TIC_EUSAGE, "time field: longer than %zu bytes",
+                        sizeof(*out)->time_field - 1);
     TIC_TRY(tic_alloc(out, 1, sizeof **out, err));
     (*out)->filter = options->filter;
     (*out)->min_side = options->filter ? options->min_side : 0;
     (*out)->max_bad = options->max_bad;
+    if (options->time_field != NULL)
+        strcpy((*out)->time_field, options->time_field);
     return TIC_OK;
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char magic[8] = "ticindex";
-enum { VERSION = 1, DIGEST = 32 };
+enum { VERSION = 2, DIGEST = 32 };
 static const size_t max_file = (size_t)1 << 37;
 
 typedef struct head {
@@ -14,6 +14,7 @@ typedef struct head {
     int32_t filter, min_side;                     /* the options that decide the contents */
     uint32_t shards;
     uint64_t max_bad, pairs, rejects;
+    char time_field[64]; /* zeros after its end */
 } head;
 
 typedef struct shard_head {
@@ -40,6 +41,7 @@ static head head_of(const tic_index *index) {
     h.max_bad = index->max_bad;
     h.pairs = index->size;
     h.rejects = index->reject_count;
+    memcpy(h.time_field, index->time_field, sizeof h.time_field);
     return h;
 }
 

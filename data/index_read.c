@@ -75,20 +75,36 @@ static tic_status field_text(const json_t *field, char **value, tic_error *err) 
     return tic_strdup(value, number, err);
 }
 
-tic_status tic_index_field(tic_index *index, uint32_t pair, const char *field, char **value,
-                           tic_error *err) {
+/* The pair's json; a new reference. */
+static tic_status json_of(const tic_index *index, uint32_t pair, json_t **json, tic_error *err) {
     const tic_pair *p = &index->pairs[pair];
     const tic_shard *shard = &index->shards[p->shard];
     tic_buffer buffer = {0};
-    json_t *json = NULL;
     int file;
-    *value = NULL;
+    *json = NULL;
     TIC_TRY(tic_shard_open(&file, shard, err));
-    tic_status status = read_json(shard, file, p, &buffer, &json, err);
-    if (status == TIC_OK)
-        status = field_text(json_object_get(json, field), value, err);
-    json_decref(json);
+    tic_status status = read_json(shard, file, p, &buffer, json, err);
     close(file);
     tic_free(buffer.bytes);
     return status;
+}
+
+tic_status tic_index_field(tic_index *index, uint32_t pair, const char *field, char **value,
+                           tic_error *err) {
+    json_t *json;
+    *value = NULL;
+    TIC_TRY(json_of(index, pair, &json, err));
+    tic_status status = field_text(json_object_get(json, field), value, err);
+    json_decref(json);
+    return status;
+}
+
+tic_status tic_index_time(tic_index *index, uint32_t pair, const char *field, int64_t *time,
+                          bool *known, tic_error *err) {
+    json_t *json;
+    *known = false;
+    TIC_TRY(json_of(index, pair, &json, err));
+    *known = tic_time_parse(json_object_get(json, field), time);
+    json_decref(json);
+    return TIC_OK;
 }

@@ -138,10 +138,6 @@ bool tic_time_parse(const json_t *value, int64_t *time);
 
 /* ---- samples ------------------------------------------------------------------------------- */
 
-/* What the paper's basic filter says of a caption; language: the json's field or NULL. */
-tic_reject tic_filter_caption(const char *caption, const char *language);
-tic_reject tic_filter_shape(int width, int height, int min_side);
-
 /* Whether a JPEG decodes without error or warning, and its size in pixels. TIC_REJECT_NONE when it
  * does. Fails only for lack of memory. */
 tic_status tic_jpeg_check(const void *bytes, size_t size, tic_reject *reason, int *width,
@@ -176,6 +172,7 @@ struct tic_index {
     uint64_t rejected[TIC_REJECT_COUNT];
     bool filter; /* the options that decided the contents */
     int min_side;
+    char time_field[64]; /* "": the usual ones */
     uint64_t max_bad;
 };
 

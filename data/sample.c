@@ -78,8 +78,11 @@ static tic_id content_hash(const void *image, size_t size, const char *caption) 
     return tic_hash_end(&hash);
 }
 
-static bool find_time(const json_t *json, int64_t *time) {
+/* In the field `own`, or in the usual ones where there is none. */
+static bool find_time(const json_t *json, const char *own, int64_t *time) {
     static const char *const fields[] = {"timestamp", "created_utc", "dateuploaded"};
+    if (own != NULL && own[0] != 0)
+        return tic_time_parse(json_object_get(json, own), time);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (tic_time_parse(json_object_get(json, fields[i]), time))
             return true;
@@ -111,7 +114,9 @@ static tic_status read_json(material *m, tic_reject *reject, tic_error *err) {
     TIC_TRY(read_part(m, TIC_PART_JSON, &m->scratch->json, err));
     m->json = tic_json_parse(m->scratch->json.bytes, span.size, NULL);
     if (json_is_object(m->json))
-        *reject = find_time(m->json, &m->sample->pair.time) ? TIC_REJECT_NONE : TIC_REJECT_NO_TIME;
+        *reject = find_time(m->json, m->options->time_field, &m->sample->pair.time)
+                      ? TIC_REJECT_NONE
+                      : TIC_REJECT_NO_TIME;
     return TIC_OK;
 }
 

@@ -17,6 +17,7 @@ typedef enum tic_purpose_rng {
     TIC_RNG_REPLAY = 5,  /* which old pairs are replayed */
     TIC_RNG_WORLD = 6,   /* the generated data set */
     TIC_RNG_BENCH = 7,   /* operands of tests and benchmarks */
+    TIC_RNG_SAMPLE = 8,  /* which pairs an analysis looks at */
 } tic_purpose_rng;
 
 typedef struct tic_random {

@@ -1,0 +1,188 @@
+/* Figures as SVG files: lines over the steps, and a matrix of steps. */
+#include "cli/cli.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LEFT = 64, PANEL = 220, LINE = 18, CELL_W = 58, CELL_H = 28 };
+static const char *const colours[TIC_SERIES_MAX] = {"#21918c", "#d1495b", "#7b5ea7", "#e09f3e",
+                                                    "#3b7dd8", "#5a8f29", "#a65628", "#808080"};
+
+static void begin(FILE *to, double width, double height) {
+    fprintf(
+        to,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 "
+        "%.0f %.0f\"><style>text{font:12px sans-serif;fill:#333}.t{font-size:14px;font-weight:"
+        "bold}.g{stroke:#ddd;stroke-width:1}@media(prefers-color-scheme:dark){text{fill:#ddd}"
+        ".g{stroke:#444}}</style>\n",
+        width, height, width, height);
+}
+
+static void escaped(FILE *to, const char *words) {
+    for (; *words != '\0'; words++) {
+        if (*words == '<')
+            fputs("&lt;", to);
+        else if (*words == '&')
+            fputs("&amp;", to);
+        else
+            putc(*words, to);
+    }
+}
+
+static void text(FILE *to, double x, double y, const char *anchor, const char *kind,
+                 const char *words) {
+    fprintf(to, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\"%s%s%s>", x, y, anchor,
+            kind != NULL ? " class=\"" : "", kind != NULL ? kind : "", kind != NULL ? "\"" : "");
+    escaped(to, words);
+    fputs("</text>\n", to);
+}
+
+/* Writes what was printed; the text is open_memstream's own. */
+static tic_status finish(FILE *to, char **drawn, size_t *size, const char *path, tic_error *err) {
+    fputs("</svg>\n", to);
+    const bool whole = fclose(to) == 0;
+    tic_status status = whole ? tic_file_write(path, *drawn, *size, err)
+                              : tic_fail(err, TIC_ERESOURCE, "no memory for a figure");
+    free(*drawn);
+    return status;
+}
+
+/* ---- lines -------------------------------------------------------------------------------------
+ */
+
+/* A round number of which three to six fit below `top`. */
+static double tick_of(double top) {
+    double tick = pow(10, floor(log10(top)));
+    while (top / tick < 3)
+        tick /= 2;
+    return tick;
+}
+
+static double top_of(const tic_panel *panel, int count) {
+    double top = 0;
+    for (int s = 0; s < panel->count; s++)
+        for (int i = 0; i < count; i++)
+            top = fmax(top, panel->series[s].values[i]); /* fmax skips NaN */
+    return top > 0 ? 1.08 * top : 1;
+}
+
+typedef struct axes {
+    double above, top, step; /* of the panel; of the values; pixels between places */
+} axes;
+
+static double at_x(const axes *a, int i) {
+    return LEFT + a->step * (i + 0.5);
+}
+
+static double at_y(const axes *a, double value) {
+    return a->above + (PANEL - 70) * (1 - value / a->top);
+}
+
+static void draw_series(FILE *to, const axes *a, const tic_series *series, int count, int colour) {
+    bool pen = false;
+    fprintf(to, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\" d=\"", colours[colour]);
+    for (int i = 0; i < count; i++) {
+        const double value = series->values[i];
+        if (isfinite(value))
+            fprintf(to, "%c%.1f %.1f", pen ? 'L' : 'M', at_x(a, i), at_y(a, value));
+        pen = isfinite(value);
+    }
+    fputs("\"/>\n", to);
+    for (int i = 0; i < count; i++)
+        if (isfinite(series->values[i]))
+            fprintf(to, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"/>\n", at_x(a, i),
+                    at_y(a, series->values[i]), colours[colour]);
+}
+
+static void draw_panel(FILE *to, const tic_panel *panel, double above, const char *const *names,
+                       int count, double step) {
+    const axes a = {above + 30, top_of(panel, count), step};
+    const double right = LEFT + step * count, tick = tick_of(a.top);
+    char number[32];
+    text(to, 8, above + 16, "start", "t", panel->title);
+    for (int k = 0; k * tick <= a.top; k++) {
+        snprintf(number, sizeof number, "%.3g", k * tick);
+        fprintf(to, "<path class=\"g\" d=\"M%d %.1fH%.1f\"/>\n", LEFT, at_y(&a, k * tick), right);
+        text(to, LEFT - 6, at_y(&a, k * tick) + 4, "end", NULL, number);
+    }
+    for (int i = 0; i < count; i++)
+        text(to, at_x(&a, i), at_y(&a, 0) + LINE, "middle", NULL, names[i]);
+    for (int s = 0; s < panel->count; s++) {
+        draw_series(to, &a, &panel->series[s], count, s);
+        if (panel->count < 2)
+            continue;
+        fprintf(to, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/>\n", right + 16,
+                a.above + LINE * s, colours[s]);
+        text(to, right + 26, a.above + LINE * s + 4, "start", NULL, panel->series[s].name);
+    }
+}
+
+tic_status tic_figure_lines(const char *path, const tic_panel *panels, int panel_count,
+                            const char *const *names, int count, tic_error *err) {
+    char *drawn;
+    size_t size;
+    /* Names of months are wider than of years, and there may be many. */
+    const double step = fmax(64, 560.0 / count);
+    FILE *to = open_memstream(&drawn, &size);
+    if (to == NULL)
+        return tic_fail(err, TIC_ERESOURCE, "no memory for a figure");
+    begin(to, LEFT + step * count + 170, PANEL * panel_count);
+    for (int i = 0; i < panel_count; i++)
+        draw_panel(to, &panels[i], PANEL * i, names, count, step);
+    return finish(to, &drawn, &size, path, err);
+}
+
+/* ---- a matrix ----------------------------------------------------------------------------------
+ */
+
+/* Dark blue through green to yellow, for 0 .. 1. */
+static void shade(char colour[8], double share) {
+    static const int stops[][3] = {
+        {68, 1, 84}, {59, 82, 139}, {33, 145, 140}, {94, 201, 98}, {253, 231, 37}};
+    const double at = 4 * fmin(fmax(share, 0), 1);
+    const int low = at < 4 ? (int)at : 3;
+    int mixed[3];
+    for (int k = 0; k < 3; k++)
+        mixed[k] = (int)lround(stops[low][k] + (stops[low + 1][k] - stops[low][k]) * (at - low));
+    snprintf(colour, 8, "#%02x%02x%02x", mixed[0] & 255, mixed[1] & 255, mixed[2] & 255);
+}
+
+static void draw_row(FILE *to, const double *values, int count, double y) {
+    double sum = 0;
+    for (int j = 0; j < count; j++)
+        sum += values[j];
+    for (int j = 0; j < count; j++) {
+        const double share = sum > 0 ? values[j] / sum : 0, x = LEFT + 20 + CELL_W * j;
+        char colour[8];
+        shade(colour, share);
+        fprintf(to,
+                "<rect x=\"%.0f\" y=\"%.0f\" width=\"%d\" height=\"%d\" fill=\"%s\"/><text "
+                "x=\"%.0f\" y=\"%.0f\" text-anchor=\"middle\" style=\"fill:%s\">%.0f</text>\n",
+                x, y, CELL_W - 2, CELL_H - 2, colour, x + CELL_W / 2 - 1, y + CELL_H / 2 + 3,
+                share > 0.6 ? "#000" : "#fff", values[j]);
+    }
+}
+
+tic_status tic_figure_heat(const char *path, const char *title, const char *rows_say,
+                           const char *columns_say, const char *const *rows, int row_count,
+                           const char *const *columns, int column_count, const double *values,
+                           tic_error *err) {
+    enum { ABOVE = 70 };
+    char *drawn;
+    size_t size;
+    FILE *to = open_memstream(&drawn, &size);
+    if (to == NULL)
+        return tic_fail(err, TIC_ERESOURCE, "no memory for a figure");
+    begin(to, fmax(LEFT + 32 + CELL_W * column_count, 8.5 * (double)strlen(title)),
+          ABOVE + CELL_H * row_count + 34);
+    text(to, 8, 20, "start", "t", title);
+    text(to, LEFT + 20, 44, "start", NULL, columns_say);
+    for (int j = 0; j < column_count; j++)
+        text(to, LEFT + 20 + CELL_W * (j + 0.5), ABOVE - 6, "middle", NULL, columns[j]);
+    for (int i = 0; i < row_count; i++) {
+        text(to, LEFT + 12, ABOVE + CELL_H * i + CELL_H / 2 + 3, "end", NULL, rows[i]);
+        draw_row(to, values + (size_t)i * (size_t)column_count, column_count, ABOVE + CELL_H * i);
+    }
+    text(to, 8, ABOVE + CELL_H * row_count + 22, "start", NULL, rows_say);
+    return finish(to, &drawn, &size, path, err);
+}
