@@ -18,8 +18,6 @@ typedef struct rows_left {   /* of the block whose sums have left the tiles */
     lane_mask first, second; /* columns of C in the two vectors */
     const float *sums, *bias;
     row_of c, pre, grad, residual;
-    float *partial;         /* of the next row: sums of other chunks; NULL: there are none */
-    bool add_partial, last; /* chunks went before; none comes after */
     bool accumulate;
 } rows_left;
 
@@ -29,9 +27,9 @@ TIC_INLINE row_of row_at(tic_mat mat, int64_t i, int64_t j) {
     return (row_of){data, mat.ld * size, mat.type};
 }
 
-/* The state behind block (strip s, panel q) of a band, with chunk steps first .. first + n - 1. */
+/* The state behind the last chunk of block (strip s, panel q) of a band. */
 TIC_INLINE void finish_begin(rows_left *r, const tic_amx_band *band, int tiles, int64_t s,
-                             int64_t q, int64_t first, int64_t n) {
+                             int64_t q) {
     const tic_gemm_args *args = band->args;
     const int64_t rows = 16 * tiles, i = band->i0 + s * rows, j = band->j0 + q * TIC_AMX_PANEL;
     r->left = args->m - i < rows ? args->m - i : rows;
@@ -43,12 +41,7 @@ TIC_INLINE void finish_begin(rows_left *r, const tic_amx_band *band, int tiles, 
     r->pre = row_at(args->pre, i, j);
     r->grad = row_at(args->grad_pre, i, j);
     r->residual = row_at(tic_f32(args->residual, args->ld_residual), i, j);
-    r->partial = NULL;
-    if (band->partial != NULL)
-        r->partial = band->partial + (s * band->panels + q) * rows * TIC_AMX_PANEL;
-    r->add_partial = r->partial != NULL && first > 0;
-    r->last = r->partial == NULL || first + n == band->steps;
-    r->accumulate = band->accumulate || (r->partial == NULL && first > 0);
+    r->accumulate = band->accumulate;
 }
 
 typedef struct pair_of {
@@ -108,19 +101,7 @@ TIC_INLINE void finish_rows(rows_left *r, tic_act act, bool slope, int64_t count
     for (int64_t y = 0; y < count; y++) {
         pair_of v = {lanes_load(r->sums, 0xffff), lanes_load(r->sums + 16, 0xffff)};
         r->sums += TIC_AMX_PANEL;
-        if (r->partial != NULL) {
-            if (r->add_partial) {
-                v.x = lanes_load(r->partial, 0xffff) + v.x;
-                v.y = lanes_load(r->partial + 16, 0xffff) + v.y;
-            }
-            if (!r->last) {
-                lanes_store(r->partial, v.x, 0xffff);
-                lanes_store(r->partial + 16, v.y, 0xffff);
-            }
-            r->partial += TIC_AMX_PANEL;
-        }
-        if (r->last)
-            finish_row(r, act, slope, v);
+        finish_row(r, act, slope, v);
     }
     r->left -= count;
 }

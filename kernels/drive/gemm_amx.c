@@ -1,19 +1,23 @@
-/* GEMM in bf16 on AMX tiles: packs both operands into tiles, then shares bands of C out to threads,
- * which generated micro-kernels (kernels/gen/gemm_amx.py) compute and finish.
+/* GEMM in bf16 on AMX tiles: packs what tiles cannot be loaded from, then shares bands of C out to
+ * threads, which generated micro-kernels (kernels/gen/gemm_amx.py) compute and finish.
  *
  *   for each span of k, for each slab of rows:
- *     all threads pack A's slab (and B, when the span is new and no packing came along)
- *     threads take bands: strips of 32 or 48 rows x columns of a range of nc, the ranges one by one
+ *     all threads pack A's slab, unless it is read in place (and B, when the span is new and no
+ *       packing came along)
+ *     threads take bands of rows x ranges of at most nc columns:
+ *       for each chunk of k, for each strip of 32 or 48 rows, for each panel of 32 columns:
+ *         products into the sums of the chunk before; after the last chunk the epilogue
  *
- * What bounds it, measured on Sapphire Rapids: L2 gives 40 to 47 bytes a cycle, and a step of three
- * by two tiles is 96 cycles and brings 5 KiB, one of two by two 64 and 4 KiB, as neither a strip of
- * A nor a panel of B over a useful k fits in L1 beside the other. Chunks of k short enough to keep
- * A in L1 (kc 256) cost nearly as much again, since C then travels. So all of k stays in the tiles
- * up to kc. Two by two is ahead where k is short: less is left to finish behind the products.
+ * A chunk of a strip (kc 256: 16 KiB) stays in L1 while B's panels stream by from L2, so that a
+ * step of two by two tiles brings 2 KiB instead of 4; L2 gives less than the tiles could take
+ * (benchmarks/bench_tiles says how much). The price is that sums travel between chunks, as tiles.
+ * bf16 rows of A are read in place, the next strip's asked for meanwhile; rows that must be
+ * converted or transposed, or would share sets of L1, are packed.
  *
- * A block's sums are gathered over chunks of k in rising order. They depend on kc and on the shape,
- * never on the thread count, and rows are padded to 16, columns to 32, k to 32 with zeros: issued
- * are the padded sizes' product. */
+ * An element's sum is that of its steps in rising order, whatever the chunks; of several spans
+ * (k > 4096 where C gathers them) it is the sum of theirs. It depends on the shape, never on the
+ * thread count. Rows are padded to 16, columns to 32, k to 32 with zeros: issued are the padded
+ * sizes' product. */
 #include "kernels/drive/gemm_amx.h"
 
 #include <omp.h>
@@ -25,13 +29,17 @@ enum {
     TILES_A_TASK = 4,      /* of 16 rows or columns, packed by one thread */
     ITEMS_A_THREAD = 4,    /* wanted */
     SERIAL_MACS = 1 << 20, /* below: waking threads costs more than they bring */
+    PAGE = 4096,
+    LINE = 64,      /* bytes: addresses a page apart share a set of L1, which has 12 ways */
+    ROWS_A_SET = 8, /* most rows of a strip that may */
 };
 
 typedef struct shape {
     const tic_gemm_args *args;
     const tic_gemm_amx *tier;
     const tic_packed *packed; /* B, when it comes packed */
-    bool direct;              /* C gathers sums of chunks and spans */
+    bool direct;              /* C gathers the sums of spans */
+    bool in_place;            /* A's rows are read where they are, but for the last strip's */
     int64_t span, chunk;      /* of k, in steps */
     int64_t steps;            /* of the whole of k */
     int64_t slab, tiles;      /* rows packed at a time; their tiles */
@@ -58,24 +66,43 @@ static int64_t equal_parts(int64_t n, int64_t longest) {
     return n > 0 ? ceil_div(n, ceil_div(n, longest)) : 1;
 }
 
+/* Tiles can be loaded from A's rows as they stand: bf16, no odd end of k, and few enough rows of a
+ * strip in the same set of L1 to keep a chunk there. */
+static bool is_in_place(const tic_gemm_args *args, int64_t height) {
+    const int64_t bytes = args->a.ld * 2;
+    int64_t apart = LINE; /* the largest power of two, up to a page, that divides a row's length */
+    if (args->trans == TIC_TN || args->a.type != TIC_BF16 || args->k % TIC_TILE_K != 0)
+        return false;
+    while (apart < PAGE && bytes % (2 * apart) == 0)
+        apart *= 2;
+    return ceil_div(height * TIC_TILE_ROWS, PAGE / apart) <= ROWS_A_SET;
+}
+
+/* Steps of a chunk: as they are when there are few more than `longest`, since sums must travel. */
+static int64_t chunk_of(int64_t steps, int64_t longest) {
+    return 2 * steps <= 3 * longest ? most(1, steps) : equal_parts(steps, longest);
+}
+
 static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_gemm_args *args) {
     shape s = {.args = args, .tier = tier, .direct = tic_gemm_is_direct(args)};
     s.packed = tic_gemm_packed_for(args, &tic_gemm_tiles_micro.format);
     s.steps = tic_amx_steps(args->k);
-    s.chunk = equal_parts(s.steps, most(1, knobs[0] / TIC_TILE_K));
     s.span = s.steps;
     if (s.direct)
-        s.span = least(s.steps, most(1, SPAN / TIC_TILE_K / s.chunk) * s.chunk);
+        s.span = equal_parts(s.steps, SPAN / TIC_TILE_K);
+    s.chunk = chunk_of(s.span, most(1, knobs[0] / TIC_TILE_K));
     s.slab = least(args->m, SLAB);
     s.tiles = ceil_div(s.slab, TIC_TILE_ROWS);
     s.panels = ceil_div(args->n, TIC_AMX_PANEL);
     s.range = equal_parts(s.panels, most(1, knobs[2] / TIC_AMX_PANEL));
     s.height = knobs[3];
     s.band = most(1, knobs[1] / (s.height * TIC_TILE_ROWS));
-    s.a_bytes = (size_t)(s.tiles * s.span) * TIC_TILE_BYTES;
+    s.in_place = is_in_place(args, s.height);
+    s.a_bytes =
+        (size_t)((s.in_place ? least(s.tiles, TIC_AMX_STRIP) : s.tiles) * s.span) * TIC_TILE_BYTES;
     if (s.packed == NULL)
         s.b_bytes = (size_t)(s.panels * s.span) * TIC_AMX_PANEL_STEP;
-    if (!s.direct && s.chunk < s.steps)
+    if (s.chunk < s.span)
         s.partial_bytes = (size_t)(s.band * s.range) * TIC_AMX_BLOCK * sizeof(float);
     s.own_bytes = TIC_AMX_BLOCK * sizeof(float) + s.partial_bytes;
     return s;
@@ -131,6 +158,7 @@ typedef struct pass {         /* what is packed and multiplied between two barri
     int64_t row, rows, tiles; /* slab */
     int64_t step, steps, k;   /* span: first step, steps, values of k in them */
     int64_t bands, ranges;    /* items; strips are shared out evenly */
+    int64_t packed;           /* first tile of A that is packed */
     bool pack_b;
 } pass;
 
@@ -155,7 +183,7 @@ static tic_amx_piece a_piece(const shape *s, const pass *p, int64_t x) {
     int64_t in = all.ones > 0 ? 0 : height == 3 ? x % 3 : (x - 3 * all.threes) % 2;
     int64_t first = p->row + x * TIC_TILE_ROWS;
     tic_amx_piece piece = piece_of(p, args->a, args->trans != TIC_TN, first, args->m);
-    piece.to = s->a + (size_t)((x - in) * p->steps + in) * TIC_TILE_BYTES;
+    piece.to = s->a + (size_t)((x - p->packed - in) * p->steps + in) * TIC_TILE_BYTES;
     piece.step_bytes = height * TIC_TILE_BYTES;
     piece.sums = args->colsum != NULL ? args->colsum + first : NULL;
     return piece;
@@ -189,15 +217,26 @@ static void pack_beside(void (*pack)(const tic_amx_piece *), tic_amx_piece *piec
     }
 }
 
+/* First tile of A that is packed: of the last strip, in place, if the rows end amid a tile of it.
+ */
+static int64_t first_packed(const shape *s, const pass *p) {
+    const strips all = cut_strips(p->tiles, s->height);
+    if (!s->in_place)
+        return 0;
+    if (p->rows % TIC_TILE_ROWS == 0)
+        return p->tiles;
+    return p->tiles - (all.ones > 0 ? 1 : all.twos > 0 ? 2 : 3);
+}
+
 /* Group x of TILES_A_TASK tiles of A or B. */
 static void pack_group(const shape *s, const pass *p, bool of_a, int64_t x) {
     tic_amx_piece pieces[TILES_A_TASK];
-    int64_t tiles = of_a ? p->tiles : 2 * s->panels;
-    int count = (int)least(TILES_A_TASK, tiles - x * TILES_A_TASK);
+    const int64_t from = x * TILES_A_TASK + (of_a ? p->packed : 0);
+    const int64_t tiles = of_a ? p->tiles : 2 * s->panels;
+    int count = (int)least(TILES_A_TASK, tiles - from);
     void (*pack)(const tic_amx_piece *) = of_a ? s->tier->packing->a : s->tier->packing->b;
     for (int i = 0; i < count; i++) {
-        int64_t tile = x * TILES_A_TASK + i;
-        pieces[i] = of_a ? a_piece(s, p, tile) : b_piece(s, p, tile);
+        pieces[i] = of_a ? a_piece(s, p, from + i) : b_piece(s, p, from + i);
     }
     if (!pieces[0].across) {
         pack_beside(pack, pieces, count);
@@ -209,9 +248,56 @@ static void pack_group(const shape *s, const pass *p, bool of_a, int64_t x) {
 
 /* ---- one band -------------------------------------------------------------------------------- */
 
+/* Where a run's strips of A are: in the matrix, or packed. */
+static void place_a(const shape *s, const pass *p, const run *r, tic_amx_band *call) {
+    const tic_mat *a = &s->args->a;
+    call->ahead = s->in_place && r->tile < p->packed;
+    if (call->ahead) {
+        const int64_t at = call->i0 * a->ld + p->step * TIC_TILE_K;
+        call->a = (const unsigned char *)a->data + (size_t)at * 2;
+        call->a_row = a->ld * 2;
+        call->a_tile = TIC_TILE_ROWS * call->a_row;
+        call->a_strip = r->rows * call->a_tile;
+        call->a_step = TIC_TILE_K * 2;
+    } else {
+        call->a = s->a + (size_t)((r->tile - p->packed) * p->steps) * TIC_TILE_BYTES;
+        call->a_row = TIC_TILE_BYTES / TIC_TILE_ROWS;
+        call->a_tile = TIC_TILE_BYTES;
+        call->a_strip = r->rows * p->steps * TIC_TILE_BYTES;
+        call->a_step = r->rows * TIC_TILE_BYTES;
+    }
+}
+
+/* A run of strips times panels, by `thread`. */
+static void do_run(tic_ctx *ctx, const shape *s, const pass *p, const run *r, int64_t panel,
+                   int64_t panels, int thread) {
+    const unsigned char *b = s->packed != NULL ? s->packed->data : s->b;
+    unsigned char *own = s->own + (size_t)thread * s->own_bytes;
+    tic_amx_band call = {
+        .args = s->args,
+        .accumulate = s->args->accumulate || p->step > 0,
+        .i0 = p->row + r->tile * TIC_TILE_ROWS,
+        .j0 = panel * TIC_AMX_PANEL,
+        .strips = r->strips,
+        .panels = panels,
+        .steps = p->steps,
+        .chunk = s->chunk,
+        .sums = (float *)(void *)own,
+    };
+    place_a(s, p, r, &call);
+    call.b_panel = (s->packed != NULL ? s->steps : p->steps) * TIC_AMX_PANEL_STEP;
+    call.b = b + panel * call.b_panel;
+    if (s->packed != NULL)
+        call.b += p->step * TIC_AMX_PANEL_STEP;
+    if (s->partial_bytes > 0)
+        call.partial = call.sums + TIC_AMX_BLOCK;
+    s->tier->band[r->rows - 1](&call);
+    tic_count_issued(ctx, thread, ctx->gemm_op,
+                     (uint64_t)(r->strips * r->rows * 2 * panels * p->steps) * TIC_TILE_MACS);
+}
+
 static void do_band(tic_ctx *ctx, const shape *s, const pass *p, int64_t item) {
     const int thread = omp_get_thread_num();
-    unsigned char *own = s->own + (size_t)thread * s->own_bytes;
     int64_t range = item / p->bands, band = item % p->bands;
     strips all = cut_strips(p->tiles, s->height);
     int64_t strips_all = all.threes + all.twos + all.ones;
@@ -221,30 +307,14 @@ static void do_band(tic_ctx *ctx, const shape *s, const pass *p, int64_t item) {
     int count =
         runs_of(all, strips_all * band / p->bands, strips_all * (band + 1) / p->bands, runs);
     for (int x = 0; x < count; x++) {
-        const run *r = &runs[x];
-        tic_amx_band call = {
-            .args = s->args,
-            .accumulate = s->args->accumulate || p->step > 0,
-            .i0 = p->row + r->tile * TIC_TILE_ROWS,
-            .j0 = panel * TIC_AMX_PANEL,
-            .strips = r->strips,
-            .panels = panels,
-            .steps = p->steps,
-            .chunk = s->chunk,
-            .a = s->a + (size_t)(r->tile * p->steps) * TIC_TILE_BYTES,
-            .a_strip = r->rows * p->steps * TIC_TILE_BYTES,
-            .sums = (float *)(void *)own,
-        };
-        const unsigned char *b = s->packed != NULL ? s->packed->data : s->b;
-        call.b_panel = (s->packed != NULL ? s->steps : p->steps) * TIC_AMX_PANEL_STEP;
-        call.b = b + panel * call.b_panel;
-        if (s->packed != NULL)
-            call.b += p->step * TIC_AMX_PANEL_STEP;
-        if (s->partial_bytes > 0)
-            call.partial = call.sums + TIC_AMX_BLOCK;
-        s->tier->band[r->rows - 1](&call);
-        tic_count_issued(ctx, thread, ctx->gemm_op,
-                         (uint64_t)(r->strips * r->rows * 2 * panels * p->steps) * TIC_TILE_MACS);
+        run first = runs[x], rest = runs[x]; /* in place, and packed */
+        first.strips = most(0, least(first.strips, (p->packed - first.tile) / first.rows));
+        rest.tile += first.strips * first.rows;
+        rest.strips -= first.strips;
+        if (first.strips > 0)
+            do_run(ctx, s, p, &first, panel, panels, thread);
+        if (rest.strips > 0)
+            do_run(ctx, s, p, &rest, panel, panels, thread);
     }
 }
 
@@ -266,7 +336,7 @@ static void share_out(const shape *s, int threads, pass *p) {
 static void do_pass(tic_ctx *ctx, const shape *s, const pass *p) {
     int64_t b_groups = p->pack_b ? ceil_div(2 * s->panels, TILES_A_TASK) : 0;
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t x = 0; x < b_groups + ceil_div(p->tiles, TILES_A_TASK); x++)
+    for (int64_t x = 0; x < b_groups + ceil_div(p->tiles - p->packed, TILES_A_TASK); x++)
         pack_group(s, p, x >= b_groups, x < b_groups ? x : x - b_groups);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t x = 0; x < p->bands * p->ranges; x++)
@@ -315,6 +385,7 @@ static tic_status run_tier(tic_ctx *ctx, const tic_gemm_amx *tier, const int *kn
                       .steps = least(s.span, s.steps - step),
                       .pack_b = s.packed == NULL && row == 0};
             p.tiles = ceil_div(p.rows, TIC_TILE_ROWS);
+            p.packed = first_packed(&s, &p);
             p.k = least(p.steps * TIC_TILE_K, args->k - step * TIC_TILE_K);
             share_out(&s, threads, &p);
             do_pass(ctx, &s, &p);

@@ -35,66 +35,85 @@ class Registers:
         return 2 * i + j
 
 
-def step(out, rows, store=False, finish=False):
-    """One step of k. store: the tiles hold the sums of the block before, which leave as their
-    registers are needed. finish: some of its rows are finished amid the products."""
+def at(i, stride, base):
+    return base + ["", f" + {stride}", f" + 2 * {stride}"][i]
+
+
+def step(out, rows, begin=None, finish=False):
+    """One step of k. begin: "first" block of all, whose tiles start, or a "next" one, whose tiles
+    hold the sums of the block before: these leave as their registers are needed. finish: rows of an
+    ended block are finished amid the products."""
     regs, held = Registers(rows), {}
+    pad = " " * 16
     for n, (i, j) in enumerate(order(rows)):
         if n == rows and finish:
-            out.line("                finish_some(&r, per_step);")
+            out.line(f"{pad}finish_some(&r, per_step);")
+        if n == rows:
+            out.line(f"{pad}ask(&next);")
         if held.get(("b", regs.b[j])) != j:
-            out.line(f"                TIC_TILE_LOAD({regs.b[j]}, b + {j} * TIC_TILE_BYTES, 64);")
+            out.line(f"{pad}TIC_TILE_LOAD({regs.b[j]}, b + {j} * TIC_TILE_BYTES, 64);")
             held["b", regs.b[j]] = j
         if held.get(("a", regs.a[i])) != i:
-            out.line(f"                TIC_TILE_LOAD({regs.a[i]}, a + {i} * TIC_TILE_BYTES, 64);")
+            out.line(f"{pad}TIC_TILE_LOAD({regs.a[i]}, {at(i, 'a_tile', 'a')}, a_row);")
             held["a", regs.a[i]] = i
-        c = regs.c(i, j)
-        if store:
-            out.line(f"                TIC_TILE_STORE({c}, band->sums + {i} * 16 * 32 + {j} * 16, 128);")
-            out.line(f"                TIC_TILE_ZERO({c});")
-        out.line(f"                TIC_TILE_PRODUCT({c}, {regs.a[i]}, {regs.b[j]});")
+        c, place = regs.c(i, j), f"{i} * 16 * 32 + {j} * 16"
+        if begin == "next":
+            out.line(f"{pad}TIC_TILE_STORE({c}, to + {place}, 128);")
+        if begin is not None:
+            out.line(f"{pad}START({c}, {place});")
+        out.line(f"{pad}TIC_TILE_PRODUCT({c}, {regs.a[i]}, {regs.b[j]});")
 
 
 def kernel(out, rows, act):
     name, tic_act, slope = act
+    tile_step = "a_tile = band->a_tile, " if rows > 1 else ""
     out.line(f"#define finish_some(r, n) finish_up_to(r, {tic_act}, {slope}, n)")
     out.block(f"""
 TIC_PRODUCT_BF16 static void band_{rows}_{name}(const tic_amx_band *band) {{
+    const int64_t {tile_step}a_row = band->a_row, a_step = band->a_step;
     rows_left r = {{.left = 0}};
-    bool full = false; /* the tiles hold a finished block */
+    float *to = NULL; /* where the sums in the tiles go; NULL: there are none */
     tic_amx_begin();
     for (int64_t first = 0; first < band->steps; first += band->chunk) {{
         int64_t n = band->steps - first < band->chunk ? band->steps - first : band->chunk;
+        lines_ahead next = ahead_begin(band, {rows}, n);
         for (int64_t block = 0; block < band->strips * band->panels; block++) {{
             int64_t s = block / band->panels, q = block % band->panels, per_step = 0;
-            const unsigned char *a = band->a + s * band->a_strip + first * {rows} * TIC_TILE_BYTES;
+            float *partial = band->sums; /* one chunk: the block's end */
+            if (band->partial != NULL)
+                partial = band->partial + block * {rows} * 16 * TIC_AMX_PANEL;
+            const float *from = first > 0 ? partial : NULL;
+            const unsigned char *a = band->a + s * band->a_strip + first * a_step;
             const unsigned char *b = band->b + q * band->b_panel + first * TIC_AMX_PANEL_STEP;
-            if (full) {{""")
-    step(out, rows, store=True)
+            if (q == 0)
+                ahead_strip(&next, band, s, first);
+            if (to != NULL) {{""")
+    step(out, rows, begin="next")
     out.block("""
                 per_step = rows_a_step(&r, n);
             } else {""")
-    for c in range(2 * rows):
-        out.line(f"                TIC_TILE_ZERO({c});")
-    step(out, rows)
+    step(out, rows, begin="first")
     out.block(f"""
             }}
             for (int64_t p = 1; p < n; p++) {{
-                a += {rows} * TIC_TILE_BYTES;
+                a += a_step;
                 b += TIC_AMX_PANEL_STEP;""")
     step(out, rows, finish=True)
     out.block(f"""
             }}
             if (r.left > 0)
                 rest_{name}(&r);
-            finish_begin(&r, band, {rows}, s, q, first, n);
-            full = true;
+            to = partial;
+            if (first + n == band->steps) {{
+                to = band->sums;
+                finish_begin(&r, band, {rows}, s, q);
+            }}
         }}
     }}
-    if (full) {{""")
+    if (to != NULL) {{""")
     for i in range(rows):
         for j in range(2):
-            out.line(f"        TIC_TILE_STORE({2 * i + j}, band->sums + {i} * 16 * 32 + {j} * 16, 128);")
+            out.line(f"        TIC_TILE_STORE({2 * i + j}, to + {i} * 16 * 32 + {j} * 16, 128);")
     out.block(f"""
         rest_{name}(&r);
     }}
@@ -119,6 +138,47 @@ def generate(out, args):
     )
     out.block("""
 #include "kernels/amx/finish.h"
+
+/* A tile starts with what earlier chunks left of its sums. */
+#define START(c, place)                                                                            \\
+    if (from != NULL)                                                                              \\
+        TIC_TILE_LOAD(c, from + (place), 128);                                                     \\
+    else                                                                                           \\
+        TIC_TILE_ZERO(c)
+
+/* Lines of A's next strip that are asked for, some in every step, until all of a chunk are. */
+typedef struct lines_ahead {
+    const unsigned char *row, *line, *end; /* of the strip */
+    int64_t step, bytes;                   /* from row to row; of a row that the chunk reads */
+    int64_t rows, per_step, left;          /* of a strip; lines a step; rows to come */
+} lines_ahead;
+
+TIC_INLINE lines_ahead ahead_begin(const tic_amx_band *band, int tiles, int64_t n) {
+    const int64_t lines = tiles * TIC_TILE_ROWS * n, steps = band->panels * n;
+    return (lines_ahead){.step = band->a_row,
+                         .bytes = n * TIC_TILE_K * 2,
+                         .rows = tiles * TIC_TILE_ROWS,
+                         .per_step = band->ahead ? (lines + steps - 1) / steps : 0};
+}
+
+/* Strip s begins: the one after it is asked for, if there is one. */
+TIC_INLINE void ahead_strip(lines_ahead *next, const tic_amx_band *band, int64_t s, int64_t first) {
+    next->left = s + 1 < band->strips ? next->rows : 0;
+    next->row = band->a + (s + 1) * band->a_strip + first * band->a_step;
+    next->line = next->row;
+}
+
+TIC_INLINE void ask(lines_ahead *next) {
+    for (int64_t x = 0; x < next->per_step && next->left > 0; x++) {
+        __builtin_prefetch(next->line, 0, 2);
+        next->line += 64;
+        if (next->line >= next->row + next->bytes) {
+            next->row += next->step;
+            next->line = next->row;
+            next->left--;
+        }
+    }
+}
 
 /* So many rows of the pending block in each of n - 1 steps that none or few are left after them. */
 static int64_t rows_a_step(const rows_left *r, int64_t n) {
