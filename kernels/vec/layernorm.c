@@ -36,7 +36,8 @@ ALWAYS_INLINE float total(const vf sums[SUMS]) {
             step(at_, (d)-at_ < VF_LANES ? (d)-at_ : VF_LANES, i_);                                \
     } while (0)
 
-/* The next rows come while these are worked on. */
+/* The next rows come while these are worked on, those of the next call too: a thread that stops
+ * asking at the end of each of its chunks waits for memory in one block of four. */
 ALWAYS_INLINE void fetch(const void *p) {
     __builtin_prefetch(p, 0, 3);
 }
@@ -72,9 +73,9 @@ ALWAYS_INLINE void write_vector(const tic_layernorm_args *a, tic_dtype type, int
 
 /* `count` rows at a time: the end of one row's sums does not hold up the next. */
 ALWAYS_INLINE void forward_rows(const tic_layernorm_args *a, tic_dtype type, int64_t first,
-                                int count, int64_t last) {
+                                int count) {
     const float *x = a->x + first * a->ld_x;
-    const int64_t ahead = first + 2 * count <= last ? count : 0;
+    const int64_t ahead = first + 2 * count <= a->rows ? count : 0;
     float mean[ROWS], rstd[ROWS];
     for (int i = 0; i < count; i++)
         mean[i] = mean_of(x + i * a->ld_x, a->d);
@@ -102,9 +103,9 @@ ALWAYS_INLINE void forward_rows(const tic_layernorm_args *a, tic_dtype type, int
 ALWAYS_INLINE void forward_as(const tic_layernorm_args *a, tic_dtype type, int64_t first,
                               int64_t last) {
     for (; first + ROWS <= last; first += ROWS)
-        forward_rows(a, type, first, ROWS, last);
+        forward_rows(a, type, first, ROWS);
     for (; first < last; first++)
-        forward_rows(a, type, first, 1, last);
+        forward_rows(a, type, first, 1);
 }
 
 static void forward(const tic_layernorm_args *a, int64_t first, int64_t last) {
@@ -173,8 +174,8 @@ ALWAYS_INLINE void rows_step(const tic_layernorm_args *a, tic_dtype type, const 
 
 /* `count` rows at a time, so that dgamma and dbeta are loaded and stored once for all of them. */
 ALWAYS_INLINE void backward_rows(const tic_layernorm_args *a, tic_dtype type, int64_t first,
-                                 int count, int64_t last, float *dgamma, float *dbeta) {
-    const int64_t ahead = first + 2 * count <= last ? count : 0;
+                                 int count, float *dgamma, float *dbeta) {
+    const int64_t ahead = first + 2 * count <= a->rows ? count : 0;
     row rows[ROWS];
     int64_t j = 0;
     for (int i = 0; i < count; i++)
@@ -190,9 +191,9 @@ ALWAYS_INLINE void backward_as(const tic_layernorm_args *a, tic_dtype type, int6
     memset(dgamma, 0, (size_t)a->d * sizeof *dgamma);
     memset(dbeta, 0, (size_t)a->d * sizeof *dbeta);
     for (; first + ROWS <= last; first += ROWS)
-        backward_rows(a, type, first, ROWS, last, dgamma, dbeta);
+        backward_rows(a, type, first, ROWS, dgamma, dbeta);
     for (; first < last; first++)
-        backward_rows(a, type, first, 1, last, dgamma, dbeta);
+        backward_rows(a, type, first, 1, dgamma, dbeta);
 }
 
 static void backward(const tic_layernorm_args *a, int64_t first, int64_t last, float *dgamma,

@@ -162,9 +162,15 @@ static inline vf vf_abs(vf a) {
 static inline vf vf_round_bf16(vf v) {
     vu u = (vu)v;
     vu rounded = u + 0x7fff + ((u >> 16) & 1);
+#if defined(__AVX512F__)
+    const __mmask16 is_nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    rounded = (vu)_mm512_mask_or_epi32((__m512i)rounded, is_nan, (__m512i)u,
+                                       _mm512_set1_epi32(0x00400000));
+#else
     vi is_nan = v != v;
-    vu kept = (vu)is_nan & (u | 0x00400000);
-    return (vf)(((~(vu)is_nan & rounded) | kept) & 0xffff0000);
+    rounded = (~(vu)is_nan & rounded) | ((vu)is_nan & (u | 0x00400000));
+#endif
+    return (vf)(rounded & 0xffff0000);
 }
 
 static inline vf vf_from_halves(vh h) {
