@@ -14,14 +14,14 @@ struct tic_nouns {
     size_t count;
 };
 
-/* Function words of English, and what captions say of themselves. Between blanks. */
+/* Function words of English, and what captions say of themselves. Between blanks. WordNet has some
+ * of them as nouns too ("there"; "I", which is iodine). */
 static const char stop_words[] =
     " the and for are but not you all any can had her was one our out has him his how its may new "
     "now old see two way who did get let put say she too use that this with have from they been "
     "were what when your them then than some into just like over also more most only very much "
-    "many "
-    "such here there where which while about after again above below under between both each few "
-    "other same these those their theirs would could should because before being doing during "
+    "many such here there where which while about after again above below under between both each "
+    "few other same these those their theirs would could should because before being doing during "
     "himself herself itself myself yourself ourselves themselves three four five six seven eight "
     "nine ten will shall must might does off per via near behind beside beneath next onto upon "
     "along across around against toward towards through within without among since until yet nor "
@@ -119,10 +119,10 @@ static bool singular(const tic_nouns *nouns, char word[LETTERS + 2]) {
 
 static bool counts(const tic_nouns *nouns, char word[LETTERS + 2]) {
     char between[LETTERS + 4];
-    if (nouns->bytes != NULL)
-        return listed(nouns, word) || singular(nouns, word);
     snprintf(between, sizeof between, " %s ", word);
-    return strlen(word) >= 3 && strstr(stop_words, between) == NULL;
+    if (strlen(word) < 3 || strstr(stop_words, between) != NULL)
+        return false;
+    return nouns->bytes == NULL || listed(nouns, word) || singular(nouns, word);
 }
 
 json_t *tic_nouns_of(const tic_nouns *nouns, const char *caption, int limit) {

@@ -34,9 +34,10 @@ tic_status tic_frechet(const tic_moments *a, const tic_moments *b, double *dista
  */
 
 typedef struct tic_nouns tic_nouns;
-/* From WordNet's index.noun (lines that begin with a blank are its licence, the lemma is the first
- * field, lemmas of several words are left out) or a word a line; NULL: tic_shift_options. On
- * success *out is the caller's (tic_nouns_free). */
+/* Words of three letters or more that are no function words of English; with a path, of these the
+ * ones in a list: WordNet's index.noun (lines that begin with a blank are its licence, the lemma is
+ * the first field, lemmas of several words are left out) or a word a line. On success *out is the
+ * caller's (tic_nouns_free). */
 tic_status tic_nouns_load(tic_nouns **out, const char *path, tic_error *err);
 void tic_nouns_free(tic_nouns *nouns); /* NULL is allowed */
 /* The first `limit` words of a caption that are in the list, each once: {WORD: true}, in lower

@@ -248,10 +248,11 @@ Test(words, all_but_function_words) {
 static char folder[TIC_PATH];
 
 Test(words, a_list_of_nouns) {
-    static const char list[] = "  1 This software and database is being provided\n"
-                               "cup n 8 5 @ ~ #p %p ; 8 3 07930864\n"
-                               "ice_cream n 1 1 @ 1 1 07614500\n"
-                               "box n 10 3\nman n 11 3\r\nberry n 2\nglass n 7\ndog n 1";
+    static const char list[] =
+        "  1 This software and database is being provided\n"
+        "cup n 8 5 @ ~ #p %p ; 8 3 07930864\n"
+        "ice_cream n 1 1 @ 1 1 07614500\n"
+        "box n 10 3\nthere n 1\ni n 3\nman n 11 3\r\nberry n 2\nglass n 7\ndog n 1";
     char path[TIC_PATH + 16];
     tic_nouns *nouns;
     make_test_folder(folder);
@@ -261,6 +262,7 @@ Test(words, a_list_of_nouns) {
     expect_words(nouns, "Three men, two boxes and a red cup", 5, "man box cup");
     expect_words(nouns, "Berries of dogs in glasses of ice cream", 5, "berry dog glass");
     expect_words(nouns, "this software is provided", 5, "");
+    expect_words(nouns, "Is there a dog that I see", 5, "dog"); /* function words, though listed */
     tic_nouns_free(nouns);
     MUST(tic_file_write(path, "1 2\n", 4, &err));
     cr_assert_eq(tic_nouns_load(&nouns, path, &err), TIC_EINPUT);
