@@ -181,6 +181,30 @@ class Compare(unittest.TestCase):
                        [a / b for a, b in zip(self.statics("sequential"), self.statics("oracle"),
                                               strict=True)])
 
+    def test_static_last_and_mean_over_models(self):
+        for method in self.results[0]["methods"].values():
+            for name, task in method["tasks"].items():
+                if name.startswith("static/"):
+                    self.assertEqual(len(task["per_step"]), 3)
+                    self.assertEqual(task["last"], task["per_step"][-1])
+                    self.assertAlmostEqual(task["mean"], statistics.fmean(task["per_step"]),
+                                           delta=1e-12)
+
+    def test_every_dynamic_task_has_a_matrix(self):
+        for method in self.results[0]["methods"].values():
+            for name, task in method["tasks"].items():
+                if name.startswith("static/"):
+                    continue
+                e = task["E"]
+                self.assertEqual([len(row) for row in e], [3, 3, 3])
+                for key, cells in (("in_domain", [e[i][i] for i in range(3)]),
+                                   ("backward", [e[1][0], e[2][0], e[2][1]]),
+                                   ("forward", [e[0][1], e[0][2], e[1][2]])):
+                    there = [cell for cell in cells if cell is not None]
+                    self.assertEqual(task[key] is None, not there)
+                    if there:
+                        self.assertAlmostEqual(task[key], statistics.fmean(there), delta=1e-12)
+
     def statics(self, method):
         return [statistics.fmean(task["last"] for name, task in r["methods"][method]["tasks"].items()
                                  if name.startswith("static/")) for r in self.results]

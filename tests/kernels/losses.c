@@ -197,6 +197,80 @@ Test(contrastive, perfect_pairs_cost_nothing_and_equal_features_cost_log_b) {
     tic_ctx_free(ctx);
 }
 
+/* scale * (x_i . y_j) of one side's row i: pictures against texts, or texts against pictures. */
+static long double score(const float *image, const float *text, int64_t d, float scale, int side,
+                         int64_t i, int64_t j) {
+    const float *x = image + (side ? j : i) * d, *y = text + (side ? i : j) * d;
+    long double s = 0;
+    for (int64_t c = 0; c < d; c++)
+        s += (long double)x[c] * y[c];
+    return scale * s;
+}
+
+/* The textbook's KL(p || q) = sum p (ln p - ln q) of two softmaxes, row by row and column by
+ * column.
+ */
+static double naive_distillation(const tic_distill_args *a) {
+    long double total = 0;
+    for (int side = 0; side < 2; side++)
+        for (int64_t i = 0; i < a->b; i++) {
+            long double q_sum = 0, p_sum = 0;
+            for (int64_t j = 0; j < a->b; j++) {
+                q_sum += expl(score(a->image, a->text, a->d, a->scale, side, i, j));
+                p_sum += expl(score(a->teacher_image, a->teacher_text, a->teacher_d,
+                                    a->teacher_scale, side, i, j));
+            }
+            for (int64_t j = 0; j < a->b; j++) {
+                const long double q = score(a->image, a->text, a->d, a->scale, side, i, j);
+                const long double p = score(a->teacher_image, a->teacher_text, a->teacher_d,
+                                            a->teacher_scale, side, i, j);
+                total += expl(p) / p_sum * (p - logl(p_sum) - q + logl(q_sum));
+            }
+        }
+    return (double)(total / (2 * a->b));
+}
+
+Test(distill, against_the_textbook) {
+    for (int i = 0; i < 4; i++) { /* f32, up to 61 pairs */
+        const problem *p = &problems[i];
+        tic_ctx *ctx = check_ctx(2);
+        tic_distill_args a = distill(p);
+        const double want = naive_distillation(&a);
+        /* One pair, or one number at scale 100, leaves nothing to tell apart. */
+        cr_assert(p->b == 1 || p->d == 1 ? fabs(want) < 1e-15 : want > 0.01, "%g", want);
+        for (int v = -1; (v = next_for(ctx, TIC_OP_DISTILL, p->precision, v)) >= 0;) {
+            CHECK_OK(tic_distill(ctx, &a, err));
+            cr_assert(check_near(a.loss, want, bounds_of(p).loss), "%.9g, not %.9g", a.loss, want);
+        }
+        tic_ctx_free(ctx);
+    }
+}
+
+/* Softmaxes (3/4, 1/4) of the student and (1/2, 1/2) of the teacher, in rows and in columns:
+ * 1/2 ln(2/3) + 1/2 ln 2. */
+Test(distill, two_pairs_by_hand) {
+    const float unit[] = {1, 0, 0, 1}, same[] = {1, 1};
+    float d_image[4] = {0}, d_text[4] = {0};
+    tic_ctx *ctx = check_ctx(1);
+    for (int v = -1; (v = next_for(ctx, TIC_OP_DISTILL, TIC_F32, v)) >= 0;) {
+        tic_distill_args a = {.b = 2,
+                              .d = 2,
+                              .teacher_d = 1,
+                              .precision = TIC_F32,
+                              .image = unit,
+                              .text = unit,
+                              .teacher_image = same,
+                              .teacher_text = same,
+                              .scale = logf(3),
+                              .teacher_scale = 1,
+                              .d_image = d_image,
+                              .d_text = d_text};
+        CHECK_OK(tic_distill(ctx, &a, err));
+        cr_assert(check_near(a.loss, log(4.0 / 3) / 2, 8 * EPS), "%.9g", a.loss);
+    }
+    tic_ctx_free(ctx);
+}
+
 typedef struct point {
     tic_ctx *ctx;
     tic_contrastive_args contrastive;
