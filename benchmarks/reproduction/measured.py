@@ -28,12 +28,22 @@ def ratio(a, b):
     return combine(lambda x, y: x / y, a, b)
 
 
+def finished(result):
+    """Every method that the run has begun is evaluated after its last step."""
+    return all(None not in m["tasks"]["retrieval"]["E"][-1] for m in result["methods"].values())
+
+
 class Experiment:
-    """One experiment's runs, a seed each: NAME-SEED in the folder. False when there are none."""
+    """One experiment's runs, a seed each: NAME-SEED in the folder. False when there are none. A run
+    that has not come to its end is left out."""
 
     def __init__(self, folder, name):
-        self.runs = sorted(pathlib.Path(folder).glob(f"{name}-[0-9]/results.json"))
-        self.results = [json.loads(path.read_text()) for path in self.runs]
+        found = [(path, json.loads(path.read_text()))
+                 for path in sorted(pathlib.Path(folder).glob(f"{name}-[0-9]/results.json"))]
+        most = max((len(result["methods"]) for _, result in found), default=0)
+        whole = [(path, result) for path, result in found
+                 if finished(result) and len(result["methods"]) == most]
+        self.runs, self.results = [p for p, _ in whole], [r for _, r in whole]
 
     def __bool__(self):
         return bool(self.results)

@@ -20,6 +20,8 @@ STEPS = ["2020", "2021", "2022"]
 
 
 def retrieval(backward, in_domain, forward):
+    if in_domain is None:
+        return {"E": [[backward, None]]}
     e = [[in_domain if i == j else backward if j < i else forward for j in range(3)] for i in range(3)]
     return {"metric": "mean_recall@1", "pairs": 400, "E": e, "in_domain": in_domain,
             "backward": backward, "forward": forward,
@@ -36,7 +38,7 @@ def method(backward, in_domain, forward, macs=10**12, extra=0):
         "static/static-classification": {"metric": "acc1", "last": 0.25},
         "static/static-classification-night": {"metric": "acc1", "last": 0.35},
         "static/static-classification-sketch": {"metric": "acc1", "last": 0.15},
-        "static/static-retrieval": {"metric": "mean_recall@1", "last": in_domain / 2}}}
+        "static/static-retrieval": {"metric": "mean_recall@1", "last": (in_domain or 0) / 2}}}
 
 
 LEDGER = [{"event": "step_end", "spent": {"seconds": 50}}, {"event": "evaluation", "spent":
@@ -85,6 +87,13 @@ class Page(unittest.TestCase):
         self.assertAlmostEqual(x.statics("lwf", page.STATIC["mean"]).mean, 0.95 / 4)
         self.assertAlmostEqual(x.spent("lwf").mean, 1.1e12)
         self.assertAlmostEqual(x.cells("oracle", "retrieval", "2020", ("2021", "2022")).mean, 0.1)
+
+    def test_a_run_that_goes_on_is_left_out(self):
+        values = everything(0)
+        write(self.folder, "iid", 3, {**values, "lwf": method(0.1, None, 0.1)})
+        del values["lwf"]
+        write(self.folder, "iid", 4, values)
+        self.assertEqual(len(self.experiments()["iid"].results), 3)
 
     def test_seconds_are_those_that_were_spent(self):
         self.assertEqual(self.experiments()["methods"].seconds(), 3 * 60)
