@@ -13,6 +13,7 @@ extern "C" {
 #include <benchmark/benchmark.h>
 #include <jansson.h>
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -38,6 +39,8 @@ constexpr char kHelp[] =
 // The counters, in this order.
 constexpr const char *kCounters[] = {"pairs/s",   "GMAC/s",   "mfu",    "issued/nominal",
                                      "in_domain", "backward", "forward"};
+// Beside them, so that only runs of the same budget are compared.
+constexpr const char *kPairs = "pairs";
 
 struct Flags {
     std::string data, methods = "sequential,cumulative-all", compare;
@@ -70,6 +73,7 @@ Counters CountersOf(const json_t *results, const char *method) {
     const bool bf16 = std::strcmp(json_string_value(precision), "bf16") == 0;
     const double seconds = Number(one, {"seconds"}), logical = Number(one, {"macs", "logical"});
     Counters out;
+    out[kPairs] = Number(one, {"pairs_seen"});
     out["pairs/s"] = Number(one, {"pairs_seen"}) / seconds;
     out["GMAC/s"] = logical / seconds * 1e-9;
     out["mfu"] = logical / seconds / Peak(bf16 ? TIC_BF16 : TIC_F32);
@@ -113,11 +117,27 @@ void Run(benchmark::State &state, const std::string &method) {
             return state.SkipWithError(err.text);
         state.SetIterationTime(seconds);
     }
-    for (const char *name : kCounters)
-        state.counters[name] = measured[method][name];
+    for (const auto &[name, value] : measured[method])
+        state.counters[name] = value;
 }
 
 // ---- the baseline -------------------------------------------------------------------------------
+
+std::string baseline_machine; // as the file describes it
+
+std::string TextAt(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != nullptr ? text : "unknown";
+}
+
+void TakeRow(const json_t *row, Counters *out) {
+    const char *name;
+    json_t *value;
+    json_object_foreach(const_cast<json_t *>(row), name, value) {
+        if (json_is_number(value))
+            (*out)[name] = json_number_value(value);
+    }
+}
 
 tic_status ReadBaseline(std::map<std::string, Counters> *out, tic_error *err) {
     json_error_t where;
@@ -129,28 +149,42 @@ tic_status ReadBaseline(std::map<std::string, Counters> *out, tic_error *err) {
     json_array_foreach(json_object_get(json, "benchmarks"), i, row) {
         const char *name = json_string_value(json_object_get(row, "name"));
         const std::string method = std::string(name != nullptr ? name : "");
-        for (const char *counter : kCounters)
-            if (json_is_number(json_object_get(row, counter)))
-                (*out)[method.substr(0, method.find('/'))][counter] =
-                    json_number_value(json_object_get(row, counter));
+        if (json_is_number(json_object_get(row, kCounters[0])))
+            TakeRow(row, &(*out)[method.substr(0, method.find('/'))]);
     }
+    const json_t *context = json_object_get(json, "context");
+    baseline_machine = TextAt(context, "cpu") + ", " + TextAt(context, "isa") + ", " +
+                       TextAt(context, "threads") + " threads";
     json_decref(json);
     return out->empty() ? tic_fail(err, TIC_EINPUT, "%s: no benchmark of bench_tic in it",
                                    flags.compare.c_str())
                         : TIC_OK;
 }
 
+// NaN where the file has no such number.
+double At(const Counters &counters, const char *name) {
+    const auto found = counters.find(name);
+    return found != counters.end() ? found->second : std::nan("");
+}
+
 void PrintComparison(const std::map<std::string, Counters> &baseline) {
-    std::printf("\n%-24s %-16s %12s %12s %9s\n", "method", "counter", "baseline", "now", "change");
+    std::printf("\nbaseline: %s\n", baseline_machine.c_str());
+    std::printf("%-24s %-16s %12s %12s %9s\n", "method", "counter", "baseline", "now", "change");
     for (const auto &[method, now] : measured) {
         const auto found = baseline.find(method);
         if (found == baseline.end()) {
             std::printf("%-24s not in the baseline\n", method.c_str());
             continue;
         }
+        const double pairs_then = At(found->second, kPairs), pairs_now = now.at(kPairs);
+        if (pairs_then != pairs_now) {
+            std::printf("%-24s another budget: %.0f pairs in the baseline, %.0f now\n",
+                        method.c_str(), pairs_then, pairs_now);
+            continue;
+        }
         const char *shown = method.c_str();
         for (const char *name : kCounters) {
-            const double then = found->second.at(name), value = now.at(name);
+            const double then = At(found->second, name), value = now.at(name);
             std::printf("%-24s %-16s %12.4g %12.4g %+8.1f%%\n", shown, name, then, value,
                         100 * (value - then) / then);
             shown = "";

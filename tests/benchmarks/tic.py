@@ -35,6 +35,17 @@ class Tic(unittest.TestCase):
         self.assertTrue(any(line.split()[0] == "in_domain" and line.endswith("+0.0%")
                             for line in lines if line.split()), second.stdout)
 
+    def test_another_budget_is_not_compared(self):
+        baseline = self.folder / "baseline.json"
+        row = {"name": "sequential/iterations:1", "pairs": 7, "pairs/s": 1.0}
+        baseline.write_text(json.dumps({"context": {"cpu": "a CPU", "isa": "avx2", "threads": "3"},
+                                        "benchmarks": [row]}))
+        done = run(*TINY, "--compare", str(baseline))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("baseline: a CPU, avx2, 3 threads", done.stdout)
+        self.assertRegex(done.stdout, r"sequential +another budget: 7 pairs in the baseline, 1\d+ now")
+        self.assertNotIn("%", done.stdout.split("another budget")[1])
+
     def test_refusals(self):
         for flags, code in ((["--methods", "nothing"], 2), (["--compare", "/nowhere"], 3),
                             (["--nonsense"], 2), (["--pairs", "0"], 2)):
