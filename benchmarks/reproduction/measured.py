@@ -90,15 +90,25 @@ class Experiment:
         return Value(statistics.fmean(r["methods"][method]["tasks"][task]["E"][i][j] for j in places)
                      for r in self.results)
 
-    def seconds(self):
-        """Of training and evaluation, by the runs' ledgers; what was taken over took none."""
-        total = 0.0
+    def events(self, *names):
+        """Of all runs' ledgers."""
         for path in self.runs:
             for line in (path.parent / "ledger.jsonl").read_text().splitlines():
                 event = json.loads(line)
-                if event["event"] in ("step_end", "evaluation") and "same_as" not in event:
-                    total += event["spent"]["seconds"]
-        return total
+                if event["event"] in names:
+                    yield event
+
+    def seconds(self):
+        """Of training and evaluation; what was taken over took none."""
+        return sum(event["spent"]["seconds"] for event in self.events("step_end", "evaluation")
+                   if "same_as" not in event)
+
+    def coefficients(self):
+        """{step: what patching chose there, over seeds}."""
+        found = {}
+        for event in self.events("patched"):
+            found.setdefault(event["step"], []).append(event["coefficient"])
+        return {step: Value(values) for step, values in found.items()}
 
     def only(self, seed):
         """The same with the runs of one seed."""

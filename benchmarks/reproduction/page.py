@@ -91,6 +91,15 @@ def paper_table(x):
     return table(["of Oracle's", "MACs", "backward", "in-domain"] + list(TABLE_2), rows)
 
 
+def coefficients(x):
+    found = x.coefficients()
+    if not found:
+        return []
+    return ["### What Patching chose\n", paragraph("""The share of the weights just trained in the patched
+            model, as chosen on the earlier steps' held-out pairs."""),
+            table(["step"] + list(found), [["share"] + [str(v) for v in found.values()]])]
+
+
 VARIANTS = {"warmup-none": "no warm-up (Table 6)", "warmup-all": "warm-up in every step (Table 6)",
             "warmup-tenth": "a tenth of the warm-up in later steps (Table 6)",
             "lr-decay": "peak learning rate times 0.7 a step (Table 7)",
@@ -229,6 +238,7 @@ def compose(all_of, methods, commit="", reading=""):
               the stream's own labels, of every model on its own step."""),
               "### Relative to the model's own step (App. F)\n",
               "Means of E[i][j] - E[i][i] over earlier and over later steps.\n", relative_table(x),
+              *coefficients(x),
               "## Ablations (App. B.4, E.2, Table 10)\n", main_table(x, ABLATIONS),
               "## Schedules (Tables 6 and 7, App. B.5)\n", variants(all_of)]
     if all_of["iid"]:

@@ -42,7 +42,8 @@ def method(backward, in_domain, forward, macs=10**12, extra=0):
 
 
 LEDGER = [{"event": "step_end", "spent": {"seconds": 50}}, {"event": "evaluation", "spent":
-          {"seconds": 10}}, {"event": "step_end", "same_as": "oracle", "spent": {"seconds": 50}}]
+          {"seconds": 10}}, {"event": "step_end", "same_as": "oracle", "spent": {"seconds": 50}},
+          {"event": "patched", "step": "2021", "coefficient": 0.3}]
 
 
 def write(folder, name, seed, methods, precision="f32"):
@@ -97,6 +98,11 @@ class Page(unittest.TestCase):
 
     def test_seconds_are_those_that_were_spent(self):
         self.assertEqual(self.experiments()["methods"].seconds(), 3 * 60)
+
+    def test_coefficients(self):
+        found = self.experiments()["methods"].coefficients()
+        self.assertEqual(list(found), ["2021"])
+        self.assertEqual(found["2021"].samples, [0.3] * 3)
 
     def test_what_seeds_have_in_common_cancels(self):
         x = self.experiments()["methods"]
