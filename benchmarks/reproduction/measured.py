@@ -103,6 +103,17 @@ class Experiment:
         return sum(event["spent"]["seconds"] for event in self.events("step_end", "evaluation")
                    if "same_as" not in event)
 
+    def pairs(self):
+        """(trained on, with what is beside training in pairs of training; evaluated)."""
+        trained = evaluated = 0.0
+        for event in self.events("step_end", "evaluation"):
+            spent = event["spent"]
+            if event["event"] == "evaluation":
+                evaluated += spent["pairs"]
+            elif "same_as" not in event:
+                trained += spent["pairs"] * (1 + spent["extra"] / spent["nominal"])
+        return trained, evaluated
+
     def coefficients(self):
         """{step: what patching chose there, over seeds}."""
         found = {}

@@ -195,7 +195,8 @@ def paragraph(text):
 def intro(all_of, commit):
     x = all_of["methods"]
     machine, settings = x.results[0]["machine"], x.results[0]["experiment"]
-    minutes = sum(y.seconds() for y in all_of.values() if y) / 60
+    minutes = sum(y.seconds() for y in all_of.values()) / 60
+    trained, evaluated = (sum(part) / 1e6 for part in zip(*(y.pairs() for y in all_of.values())))
     held_out = x.results[0]["methods"][x.methods()[0]]["tasks"]["retrieval"]["pairs"]
     budget = f"{settings['pairs']:,} pairs" if settings["pairs"] else f"{settings['macs']:.3g} MACs"
     count = len(x.results)
@@ -204,7 +205,8 @@ def intro(all_of, commit):
         paragraph(f"""Written by `make reproduce`: ticlip {machine['ticlip']}
         {f'at commit {commit}' if commit else ''} on {machine['cpu'].strip()}
         (`{machine['fingerprint']}`), {settings['precision']}. Training and evaluation of all runs took
-        {minutes:.0f} minutes, added up from their ledgers.
+        {minutes:.0f} minutes, added up from their ledgers: {trained:.1f} M pairs of training, with what is
+        beside it, and {evaluated:.1f} M of evaluation.
         {count} seed{'s' if count > 1 else ''} of the weights, the order, the crops and the held-out
         pairs, on one generated world. Model {settings['model']}, batch {settings['batch']}, peak
         learning rate {settings['lr']:g}, warm-up {settings['warmup']} iterations, a budget of {budget}

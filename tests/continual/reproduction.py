@@ -41,8 +41,10 @@ def method(backward, in_domain, forward, macs=10**12, extra=0):
         "static/static-retrieval": {"metric": "mean_recall@1", "last": (in_domain or 0) / 2}}}
 
 
-LEDGER = [{"event": "step_end", "spent": {"seconds": 50}}, {"event": "evaluation", "spent":
-          {"seconds": 10}}, {"event": "step_end", "same_as": "oracle", "spent": {"seconds": 50}},
+SPENT = {"seconds": 50, "pairs": 300, "nominal": 3000, "extra": 1000}
+LEDGER = [{"event": "step_end", "spent": SPENT},
+          {"event": "evaluation", "spent": {"seconds": 10, "pairs": 70}},
+          {"event": "step_end", "same_as": "oracle", "spent": SPENT},
           {"event": "patched", "step": "2021", "coefficient": 0.3}]
 
 
@@ -97,7 +99,11 @@ class Page(unittest.TestCase):
         self.assertEqual(len(self.experiments()["iid"].results), 3)
 
     def test_seconds_are_those_that_were_spent(self):
-        self.assertEqual(self.experiments()["methods"].seconds(), 3 * 60)
+        x = self.experiments()["methods"]
+        self.assertEqual(x.seconds(), 3 * 60)
+        trained, evaluated = x.pairs()
+        self.assertAlmostEqual(trained, 3 * 400)
+        self.assertEqual(evaluated, 3 * 70)
 
     def test_coefficients(self):
         found = self.experiments()["methods"].coefficients()
