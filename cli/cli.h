@@ -146,6 +146,9 @@ tic_status tic_cli_setting_flag(tic_flag *row, const char *name, tic_experiment 
 /* The same for all settings, in their order; room for tic_setting_count() rows. */
 void tic_cli_setting_flags(tic_flag *rows, tic_experiment *experiment);
 
+/* As tic_cli_setting_flag, its help as it is where nothing is trained. */
+tic_status tic_cli_data_flag(tic_flag *row, const char *name, tic_experiment *experiment,
+                             tic_error *err);
 /* Parses a verb on DIR: its own flags and the settings named in `names`, which go to *x with the
  * defaults that stand in it; then data and index are DIR's. */
 tic_status tic_cli_parse_data(const tic_verb *verb, const tic_flag *own, int own_count,

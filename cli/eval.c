@@ -14,7 +14,7 @@ static tic_status parse(const tic_verb *verb, int argc, char **argv, tic_experim
     tic_flag flags[NAMES];
     tic_experiment_defaults(x);
     for (int i = 0; i < NAMES; i++)
-        TIC_TRY(tic_cli_setting_flag(&flags[i], names[i], x, err));
+        TIC_TRY(tic_cli_data_flag(&flags[i], names[i], x, err));
     return tic_cli_parse(verb, flags, NAMES, argc, argv, args, err);
 }
 

@@ -63,6 +63,21 @@ void tic_cli_setting_flags(tic_flag *rows, tic_experiment *experiment) {
         rows[i] = flag_of(tic_setting_get(i), experiment);
 }
 
+tic_status tic_cli_data_flag(tic_flag *row, const char *name, tic_experiment *experiment,
+                             tic_error *err) {
+    static const char *const said[][2] = {
+        {"index", "where the index is kept (default: in the cache folder)"},
+        {"vocab", "the checkpoint's vocabulary (default: its run's)"},
+        {"batch", "pairs computed at once"},
+        {"seed", "of the held-out pairs and of samples"},
+    };
+    TIC_TRY(tic_cli_setting_flag(row, name, experiment, err));
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++)
+        if (strcmp(name, said[i][0]) == 0)
+            row->help = said[i][1];
+    return TIC_OK;
+}
+
 tic_status tic_cli_parse_data(const tic_verb *verb, const tic_flag *own, int own_count,
                               const char *const *names, int name_count, int argc, char **argv,
                               tic_experiment *x, tic_args *args, tic_error *err) {
@@ -72,7 +87,7 @@ tic_status tic_cli_parse_data(const tic_verb *verb, const tic_flag *own, int own
         return tic_fail(err, TIC_EINTERNAL, "%s: more than %d flags", verb->name, FLAGS);
     memcpy(flags, own, (size_t)own_count * sizeof *own);
     for (int i = 0; i < name_count; i++)
-        TIC_TRY(tic_cli_setting_flag(&flags[own_count + i], names[i], x, err));
+        TIC_TRY(tic_cli_data_flag(&flags[own_count + i], names[i], x, err));
     TIC_TRY(tic_cli_parse(verb, flags, own_count + name_count, argc, argv, args, err));
     if (args->help)
         return TIC_OK;
