@@ -491,13 +491,14 @@ typedef struct tic_trace tic_trace;
 tic_status tic_trace_new(tic_trace **out, tic_ctx *ctx, tic_error *err);
 void tic_trace_free(tic_trace *trace); /* NULL is allowed */
 typedef tic_status (*tic_traced_fn)(void *user, tic_error *err);
-/* Makes the call, stepping every instruction of every thread of the context: 20,000 to 60,000 a
- * second. Names in *out and *parting are borrowed from the trace. */
+/* Makes the call, stepping every thread of the context from branch to branch: some 500,000 branches
+ * a second. Names in *out and *parting are borrowed from the trace. TIC_EINTERNAL when what was
+ * executed could not be followed; a second time it may. */
 tic_status tic_trace_step(tic_trace *trace, tic_traced_fn call, void *user, tic_executed *out,
                           tic_parting *parting, tic_error *err);
 /* Makes the call at full speed and catches every call of a product micro-kernel. The first with a
  * set of arguments is stepped, others with the same arguments are counted. Only MACs and calls are
- * filled. The context must have one thread. */
+ * filled. The context must have one thread. TIC_EINTERNAL as tic_trace_step. */
 tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, tic_executed *out,
                            tic_error *err);
 

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 enum {
-    TRAP_FLAG = 0x100,
     BREAKPOINT = 0xcc, /* int3 */
     FRAMES = 1 << 16,  /* bytes of the callers' frames that may hold arguments */
     PATHS = 4096,
@@ -55,6 +54,9 @@ struct tic_catcher {
     bool on, overflowed;
     followed stepped[DEPTH]; /* while one is: it, and what it called */
     int depth;
+    const tic_block *block;      /* that a stepped call is in; NULL: none */
+    bool single;                 /* its instructions are stepped one by one */
+    uint64_t next;               /* where the next of their traps is due */
     unsigned char first[COPIES]; /* the byte that stood where the breakpoint is */
 };
 
@@ -103,29 +105,28 @@ static bool takes(const path *p, int product, const uint64_t argument[6], uint64
     return true;
 }
 
-static void guard_registers(followed *c, const tic_reads *reads) {
+static void guard_registers(followed *c, const uint8_t read[6], uint8_t written) {
     path *p = c->path;
     for (int i = 0; i < 6; i++)
-        if (reads->read[i] > p->read[i] && !(c->written & 1 << i)) {
-            p->read[i] = reads->read[i];
+        if (read[i] > p->read[i] && !(c->written & 1 << i)) {
+            p->read[i] = read[i];
             p->argument[i] = meaning(c->argument[i], p->read[i]);
         }
-    c->written |= reads->written;
+    c->written |= written;
 }
 
-static void guard_load(followed *c, const tic_reads *reads) {
+static void guard_load(followed *c, uint64_t address, uint8_t bytes) {
     path *p = c->path;
-    const uint64_t offset = reads->address - c->entry_stack;
-    if (reads->memory == 0 || reads->address < c->entry_stack + 8 || offset >= FRAMES)
+    const uint64_t offset = address - c->entry_stack;
+    if (address < c->entry_stack + 8 || offset >= FRAMES)
         return;
     for (int i = 0; i < p->load_count; i++)
-        if (p->loads[i].offset == (int32_t)offset && p->loads[i].bytes >= reads->memory)
+        if (p->loads[i].offset == (int32_t)offset && p->loads[i].bytes >= bytes)
             return;
     if (p->load_count == LOADS)
         p->unlike_any = true;
     else
-        p->loads[p->load_count++] =
-            (load){(int32_t)offset, reads->memory, loaded(reads->address, reads->memory)};
+        p->loads[p->load_count++] = (load){(int32_t)offset, bytes, loaded(address, bytes)};
 }
 
 /* ---- a call that is stepped -------------------------------------------------------------------
@@ -133,6 +134,24 @@ static void guard_load(followed *c, const tic_reads *reads) {
 
 static tic_stepper *stepper(const tic_catcher *c) {
     return &c->trace->steppers[0];
+}
+
+/* The innermost call's tally for a function; NULL: its work is no MACs. */
+static tic_tally *tally_of(void *user, int function) {
+    const tic_catcher *c = user;
+    path *p = c->stepped[c->depth - 1].path;
+    const tic_role role = function < 0 ? TIC_ELSEWHERE : c->trace->symbols.list[function].role;
+    if (role == TIC_ELSEWHERE)
+        return NULL;
+    return role == TIC_ROLE_PRODUCT ? &p->any : &p->bf16;
+}
+
+/* What the stepped calls do is not known, and no later call is taken to do the same. */
+static void lose(tic_catcher *c) {
+    stepper(c)->lost = true;
+    for (int i = 0; i < c->depth; i++)
+        if (c->stepped[i].path != NULL)
+            c->stepped[i].path->unlike_any = true;
 }
 
 /* Adds the instruction that stands at `at`; the context's pointer is there or at its copy. */
@@ -143,16 +162,43 @@ static void follow(tic_catcher *c, uint64_t at, const ucontext_t *context) {
         return;
     const tic_site *site = tic_decoder_at(stepper(c)->decoder, at);
     if (site == NULL) {
-        stepper(c)->lost = true;
+        lose(c);
         return;
     }
-    const tic_role role =
-        site->function < 0 ? TIC_ELSEWHERE : c->trace->symbols.list[site->function].role;
-    if (site->kind != TIC_OTHER && role != TIC_ELSEWHERE)
-        tic_tally_add(role == TIC_ROLE_PRODUCT ? &now->path->any : &now->path->bf16, site, context);
+    tic_tally *tally = site->kind != TIC_OTHER ? tally_of(c, site->function) : NULL;
+    if (tally != NULL)
+        tic_tally_add(tally, site, context);
     tic_decoder_reads(stepper(c)->decoder, context, &reads);
-    guard_registers(now, &reads);
-    guard_load(now, &reads);
+    guard_registers(now, reads.read, reads.written);
+    if (reads.memory > 0)
+        guard_load(now, reads.address, reads.memory);
+}
+
+/* Adds what the block is about to do, or, at its end, did. */
+static void follow_block(tic_catcher *c, bool at_end, const ucontext_t *context) {
+    const tic_blocks *blocks = stepper(c)->blocks;
+    followed *now = &c->stepped[c->depth - 1];
+    if (now->path == NULL)
+        return;
+    tic_block_count(blocks, c->block, at_end, context, tally_of, c);
+    const tic_load *loads = tic_block_loads(blocks, c->block);
+    for (int i = 0; i < c->block->loads; i++)
+        if (loads[i].at_end == at_end)
+            guard_load(now, tic_load_address(&loads[i], context), loads[i].bytes);
+    if (at_end)
+        guard_registers(now, c->block->read, c->block->written);
+}
+
+/* Adds an instruction of a block that is stepped one by one. Some virtual machines lose a trap now
+ * and then: what was not seen is not guessed. */
+static void follow_one(tic_catcher *c, uint64_t at, ucontext_t *context) {
+    const tic_site *site = tic_decoder_at(stepper(c)->decoder, at);
+    if (site == NULL || (at != c->next && at != c->block->begin))
+        lose(c);
+    else
+        c->next = at + site->length;
+    follow(c, at, context);
+    context->uc_mcontext.gregs[REG_EFL] |= TIC_TRAP_FLAG;
 }
 
 static path *new_path(tic_catcher *c, int product) {
@@ -207,7 +253,8 @@ static void caught(tic_catcher *c, int product, ucontext_t *context) {
     }
     begin_call(c, known != NULL ? NULL : new_path(c, product), stack, argument);
     follow(c, entry, context);
-    regs[REG_EFL] |= TRAP_FLAG;
+    c->block = NULL;
+    regs[REG_EFL] |= TIC_TRAP_FLAG; /* out of the copy */
 }
 
 /* Whether the innermost call that is stepped has come to its end. */
@@ -217,22 +264,72 @@ static bool returned(const tic_catcher *c, const ucontext_t *context) {
            (uint64_t)context->uc_mcontext.gregs[REG_RSP] > now->entry_stack;
 }
 
-void tic_catcher_trap(tic_catcher *c, ucontext_t *context, bool breakpoint) {
+/* At the begin of a block of a stepped call. True: it is its branch alone. */
+static bool arrive(tic_catcher *c, ucontext_t *context) {
     greg_t *regs = context->uc_mcontext.gregs;
     const uint64_t at = (uint64_t)regs[REG_RIP];
-    const int product = breakpoint ? product_at(c, at - 1) : -1;
-    if (product >= 0) {
-        caught(c, product, context);
-        return;
-    }
-    if (c->depth == 0 || in_copies(at))
-        return;
+    c->block = NULL;
     while (c->depth > 0 && returned(c, context))
         c->depth--;
     if (c->depth == 0)
-        regs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
-    else if (product_at(c, at) < 0) /* at an entry, its breakpoint follows */
-        follow(c, at, context);
+        tic_branches_lift(c->trace->branches);
+    if (c->depth == 0 || product_at(c, at) >= 0) /* at an entry, its breakpoint follows */
+        return false;
+    c->block = tic_blocks_at(stepper(c)->blocks, at);
+    if (c->block == NULL || c->block->branch == NULL) {
+        lose(c);
+        c->depth = 0;
+        tic_branches_lift(c->trace->branches);
+        return false;
+    }
+    tic_branches_plant(c->trace->branches, c->block->branch);
+    c->single = c->block->masks_lost || c->block->loads_lost;
+    if (!c->single)
+        follow_block(c, false, context);
+    else if (c->block->instructions > 0)
+        follow_one(c, at, context);
+    return c->block->instructions == 0;
+}
+
+/* At the end of the block: on to the next that does more than branch. */
+static void pass(tic_catcher *c, ucontext_t *context) {
+    do {
+        context->uc_mcontext.gregs[REG_RIP] = (greg_t)c->block->end;
+        if (c->single) {
+            if (c->block->instructions > 0 && c->block->end != c->next)
+                lose(c);
+            follow(c, c->block->end, context);
+        } else {
+            follow_block(c, true, context);
+        }
+        tic_branch_take(c->block->branch, context);
+    } while (arrive(c, context));
+}
+
+static void go_on(tic_catcher *c, ucontext_t *context, uint64_t at) {
+    greg_t *regs = context->uc_mcontext.gregs;
+    if (c->block == NULL) {
+        regs[REG_EFL] &= ~(greg_t)TIC_TRAP_FLAG;
+        if (arrive(c, context))
+            pass(c, context);
+    } else if (at == c->block->end) {
+        regs[REG_EFL] &= ~(greg_t)TIC_TRAP_FLAG;
+        pass(c, context);
+    } else {
+        follow_one(c, at, context);
+    }
+}
+
+void tic_catcher_trap(tic_catcher *c, ucontext_t *context, bool breakpoint) {
+    greg_t *regs = context->uc_mcontext.gregs;
+    const uint64_t at = (uint64_t)regs[REG_RIP] - breakpoint;
+    const int product = breakpoint ? product_at(c, at) : -1;
+    if (product >= 0)
+        caught(c, product, context);
+    else if (c->depth > 0 && !in_copies(at))
+        go_on(c, context, at);
+    else if (c->depth == 0)
+        regs[REG_EFL] &= ~(greg_t)TIC_TRAP_FLAG;
 }
 
 /* ---- breakpoints ------------------------------------------------------------------------------
@@ -337,7 +434,12 @@ tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, tic
         return tic_fail(err, TIC_EUSAGE, "audit: calls are caught on one thread only");
     TIC_TRY(make(trace, err));
     tic_catcher *c = trace->catcher;
+    tic_trace_tidy(trace);
     c->calls = 0;
+    c->depth = 0;
+    c->overflowed = trace->steppers[0].lost = false;
+    if (c->path_count > PATHS / 2)
+        c->path_count = 0;
     for (int i = 0; i < c->path_count; i++)
         c->paths[i].calls = 0; /* what they do is still known */
     tic_trace_enter(trace);
@@ -348,6 +450,8 @@ tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, tic
     set_breakpoints(c, false);
     tic_trace_leave();
     sum_up(c, out);
+    if (status == TIC_OK && trace->steppers[0].lost)
+        return tic_fail(err, TIC_EINTERNAL, "audit: a micro-kernel could not be followed");
     if (status == TIC_OK && c->overflowed)
         return tic_fail(err, TIC_ERESOURCE, "audit: calls with too many different arguments");
     return status;

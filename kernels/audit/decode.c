@@ -1,29 +1,40 @@
 /* Instructions, decoded by Zydis once each: which of them multiply and add, in how many lanes,
  * under which mask or tile configuration. */
-#include "kernels/audit/room.h"
+#include "kernels/audit/decode.h"
 
-#include <Zydis/Zydis.h>
 #include <cpuid.h>
 #include <string.h>
 
-enum { SITES = 1 << 16, LONGEST = 15 };
+enum { SITES = 1 << 16 };
 
 struct tic_decoder {
     ZydisDecoder zydis;
     const tic_symbols *symbols;
+    const tic_branches *branches;
     int used;
     tic_site sites[SITES]; /* open addressing */
 };
 
-tic_status tic_decoder_new(tic_decoder **out, const tic_symbols *symbols, tic_error *err) {
+tic_status tic_decoder_new(tic_decoder **out, const tic_symbols *symbols,
+                           const tic_branches *branches, tic_error *err) {
     TIC_TRY(tic_alloc(out, 1, sizeof **out, err));
     (*out)->symbols = symbols;
+    (*out)->branches = branches;
     ZydisDecoderInit(&(*out)->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     return TIC_OK;
 }
 
 void tic_decoder_free(tic_decoder *decoder) {
     tic_free(decoder);
+}
+
+bool tic_decode(const ZydisDecoder *zydis, const tic_branches *branches, uint64_t at,
+                tic_decoded *out) {
+    const tic_branch *branch = tic_branches_find(branches, at);
+    const void *code = (const void *)(uintptr_t)at; /* NOLINT(performance-no-int-to-ptr) */
+    return ZYAN_SUCCESS(ZydisDecoderDecodeFull(zydis, branch != NULL ? branch->code : code,
+                                               branch != NULL ? branch->length : TIC_LONGEST,
+                                               &out->instruction, out->operands));
 }
 
 /* ---- what an instruction is ------------------------------------------------------------------ */
@@ -89,8 +100,7 @@ static void classify(tic_site *site, const ZydisDecodedInstruction *instruction,
 
 /* ---- integer registers ----------------------------------------------------------------------- */
 
-/* Where the context of a signal keeps the register, of any width. */
-static uint8_t place_of(ZydisRegister reg) {
+uint8_t tic_register_place(ZydisRegister reg) {
     static const uint8_t places[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
                                        REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
                                        REG_R12, REG_R13, REG_R14, REG_R15};
@@ -100,49 +110,25 @@ static uint8_t place_of(ZydisRegister reg) {
     return places[whole - ZYDIS_REGISTER_RAX];
 }
 
-static void locate(tic_site *site, const ZydisDecodedInstruction *instruction,
-                   const ZydisDecodedOperandMem *memory) {
-    site->base = place_of(memory->base);
-    site->index = place_of(memory->index);
-    site->scale = memory->scale;
-    site->displacement = memory->disp.has_displacement ? memory->disp.value : 0;
+bool tic_operand_place(tic_place *out, const ZydisDecodedOperand *operand, uint64_t next) {
+    const ZydisDecodedOperandMem *memory = &operand->mem;
+    *out = (tic_place){.base = tic_register_place(memory->base),
+                       .index = tic_register_place(memory->index),
+                       .scale = memory->scale,
+                       .displacement = memory->disp.has_displacement ? memory->disp.value : 0};
     if (memory->base == ZYDIS_REGISTER_RIP)
-        site->displacement += (int64_t)(site->at + instruction->length);
-}
-
-uint64_t tic_site_address(const tic_site *site, const ucontext_t *context) {
-    const greg_t *regs = context->uc_mcontext.gregs;
-    uint64_t at = (uint64_t)site->displacement;
-    if (site->base != TIC_NO_REGISTER)
-        at += (uint64_t)regs[site->base];
-    if (site->index != TIC_NO_REGISTER)
-        at += (uint64_t)regs[site->index] * site->scale;
-    return at;
+        out->displacement += (int64_t)next;
+    return memory->segment != ZYDIS_REGISTER_FS && memory->segment != ZYDIS_REGISTER_GS;
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-static bool fill(const tic_decoder *decoder, tic_site *site) {
-    ZydisDecodedInstruction instruction;
-    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    const void *code = (const void *)(uintptr_t)site->at; /* NOLINT(performance-no-int-to-ptr) */
-    if (!ZYAN_SUCCESS(
-            ZydisDecoderDecodeFull(&decoder->zydis, code, LONGEST, &instruction, operands)))
-        return false;
-    site->length = instruction.length;
-    site->branch = instruction.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE;
-    if (instruction.attributes & ZYDIS_ATTRIB_IS_RELATIVE)
-        site->relative = instruction.raw.disp.offset;
-    classify(site, &instruction, operands);
-    site->base = site->index = TIC_NO_REGISTER;
-    for (int i = 0; i < instruction.operand_count; i++)
-        if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
-            operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) {
-            site->writes = true;
-            locate(site, &instruction, &operands[i].mem);
-        }
-    site->function = tic_symbols_find(decoder->symbols, site->at);
-    return true;
+void tic_site_make(tic_site *out, uint64_t at, const tic_decoded *decoded) {
+    *out = (tic_site){.at = at, .length = decoded->instruction.length};
+    out->branch = decoded->instruction.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE;
+    if (decoded->instruction.attributes & ZYDIS_ATTRIB_IS_RELATIVE)
+        out->relative = decoded->instruction.raw.disp.offset;
+    classify(out, &decoded->instruction, decoded->operands);
 }
 
 const tic_site *tic_decoder_at(tic_decoder *decoder, uint64_t address) {
@@ -154,9 +140,12 @@ const tic_site *tic_decoder_at(tic_decoder *decoder, uint64_t address) {
     }
     if (decoder->used == SITES - 1)
         return NULL;
-    tic_site site = {.at = address};
-    if (!fill(decoder, &site))
+    tic_decoded decoded;
+    tic_site site;
+    if (!tic_decode(&decoder->zydis, decoder->branches, address, &decoded))
         return NULL;
+    tic_site_make(&site, address, &decoded);
+    site.function = tic_symbols_find(decoder->symbols, address);
     decoder->used++;
     decoder->sites[place] = site;
     return &decoder->sites[place];
@@ -227,57 +216,71 @@ uint64_t tic_site_work(const tic_site *site, const ucontext_t *context) {
 /* ---- what an instruction reads ----------------------------------------------------------------
  */
 
-static int argument_of(ZydisRegister reg) {
+int tic_argument_of(uint8_t place) {
     static const uint8_t places[6] = {REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8, REG_R9};
-    const uint8_t place = place_of(reg);
     for (int i = 0; i < 6; i++)
         if (place == places[i])
             return i;
     return -1;
 }
 
-static void reads_register(tic_reads *out, ZydisRegister reg, int bits) {
-    const int argument = argument_of(reg);
-    if (argument >= 0 && out->read[argument] < bits / 8)
-        out->read[argument] = (uint8_t)(bits / 8);
+static void reads_register(uint8_t read[6], ZydisRegister reg, int bits) {
+    const int argument = tic_argument_of(tic_register_place(reg));
+    if (argument >= 0 && read[argument] < bits / 8)
+        read[argument] = (uint8_t)(bits / 8);
 }
 
-static void reads_operand(tic_reads *out, const ZydisDecodedInstruction *instruction,
-                          const ZydisDecodedOperand *operand, const ucontext_t *context) {
-    if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER) {
-        if (operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
-            reads_register(out, operand->reg.value, operand->size);
-        if (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE &&
-            argument_of(operand->reg.value) >= 0)
-            out->written |= (uint8_t)(1 << argument_of(operand->reg.value));
-        return;
+void tic_argument_use(const tic_decoded *decoded, uint8_t read[6], uint8_t *written) {
+    const ZydisDecodedOperand *operands = decoded->operands;
+    memset(read, 0, 6);
+    *written = 0;
+    for (int i = 0; i < decoded->instruction.operand_count; i++) {
+        const ZydisDecodedOperand *o = &operands[i];
+        if (o->type == ZYDIS_OPERAND_TYPE_MEMORY) {
+            reads_register(read, o->mem.base, 64);
+            reads_register(read, o->mem.index, 64);
+        }
+        if (o->type != ZYDIS_OPERAND_TYPE_REGISTER)
+            continue;
+        const int argument = tic_argument_of(tic_register_place(o->reg.value));
+        if (o->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
+            reads_register(read, o->reg.value, o->size);
+        if (o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE && argument >= 0)
+            *written |= (uint8_t)(1 << argument);
     }
-    if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY)
-        return;
-    reads_register(out, operand->mem.base, 64);
-    reads_register(out, operand->mem.index, 64);
-    if (operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ && operand->size <= 64) {
-        tic_site site = {.at = (uint64_t)context->uc_mcontext.gregs[REG_RIP]};
-        locate(&site, instruction, &operand->mem);
-        out->memory = (uint8_t)(operand->size / 8);
-        out->address = tic_site_address(&site, context);
+    /* xor r, r makes a zero out of whatever r was. */
+    if (decoded->instruction.mnemonic == ZYDIS_MNEMONIC_XOR &&
+        operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+        operands[0].reg.value == operands[1].reg.value)
+        memset(read, 0, 6);
+}
+
+int tic_loads_of(const tic_decoded *decoded, uint64_t at, tic_place place[2], uint8_t bytes[2]) {
+    int count = 0;
+    if (decoded->instruction.meta.category == ZYDIS_CATEGORY_PREFETCH)
+        return 0;
+    for (int i = 0; i < decoded->instruction.operand_count && count < 2; i++) {
+        const ZydisDecodedOperand *o = &decoded->operands[i];
+        if (o->type == ZYDIS_OPERAND_TYPE_MEMORY && o->actions & ZYDIS_OPERAND_ACTION_MASK_READ &&
+            o->size > 0 && o->size <= 64 &&
+            tic_operand_place(&place[count], o, at + decoded->instruction.length))
+            bytes[count++] = (uint8_t)(o->size / 8);
     }
+    return count;
 }
 
 void tic_decoder_reads(const tic_decoder *decoder, const ucontext_t *context, tic_reads *out) {
-    ZydisDecodedInstruction instruction;
-    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    const uintptr_t at = (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
-    const void *code = (const void *)at; /* NOLINT(performance-no-int-to-ptr) */
+    const uint64_t at = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+    tic_decoded decoded;
+    tic_place place[2];
+    uint8_t bytes[2];
     *out = (tic_reads){.memory = 0};
-    if (!ZYAN_SUCCESS(
-            ZydisDecoderDecodeFull(&decoder->zydis, code, LONGEST, &instruction, operands)))
+    if (!tic_decode(&decoder->zydis, decoder->branches, at, &decoded))
         return;
-    for (int i = 0; i < instruction.operand_count; i++)
-        reads_operand(out, &instruction, &operands[i], context);
-    /* xor r, r makes a zero out of whatever r was. */
-    if (instruction.mnemonic == ZYDIS_MNEMONIC_XOR &&
-        operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-        operands[0].reg.value == operands[1].reg.value)
-        memset(out->read, 0, sizeof out->read);
+    tic_argument_use(&decoded, out->read, &out->written);
+    const int loads = tic_loads_of(&decoded, at, place, bytes);
+    if (loads > 0) {
+        out->memory = bytes[0];
+        out->address = tic_place_address(&place[0], context);
+    }
 }

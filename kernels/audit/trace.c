@@ -1,14 +1,17 @@
-/* Single-stepping: with the trap flag set the CPU raises SIGTRAP before every instruction, and the
- * handler adds up what the instruction is about to execute. */
+/* Stepping: from one branch to the next code runs by itself; at the branch a breakpoint raises
+ * SIGTRAP, and the handler takes the branch and adds up what the block behind it is about to
+ * execute. With the trap flag set the CPU raises it before every instruction, for the blocks that
+ * ask for it. */
 #include "kernels/audit/room.h"
 
 #include <omp.h>
 #include <signal.h>
 #include <string.h>
 
-enum { TRAP_FLAG = 0x100, STACK = 1 << 16 }; /* a frame with live tiles takes 12 KiB */
+enum { STACK = 1 << 17 }; /* a frame with live tiles takes 12 KiB, and they nest */
 
 static __thread tic_stepper *self; /* NULL: this thread is not stepped */
+static const tic_trace *traced;    /* the process's */
 
 /* ---- counting -------------------------------------------------------------------------------- */
 
@@ -81,8 +84,12 @@ static const char *hardest_worker(const tic_stepper *s) {
                     : s->trace->symbols.list[s->trace->products[best]].name;
 }
 
+/* At the end of a block of `teller`: whether it told the counters, and what had been done. */
 static void compare(tic_stepper *s, int teller) {
-    const uint64_t told = told_now(s), work = worked_now(s);
+    const uint64_t told = told_now(s);
+    if (told == s->told_then)
+        return;
+    const uint64_t work = worked_now(s);
     if (told - s->told_then != work - s->worked_then && s->parting.teller == NULL)
         s->parting = (tic_parting){teller < 0 ? "a function without a name"
                                               : s->trace->symbols.list[teller].name,
@@ -91,52 +98,135 @@ static void compare(tic_stepper *s, int teller) {
     s->worked_then = work;
 }
 
-/* Whether the instruction stores to this thread's counters. */
-static bool stores_to_counters(const tic_stepper *s, const tic_site *site,
-                               const ucontext_t *context) {
-    const uint64_t at = tic_site_address(site, context), first = (uintptr_t)s->counters;
-    return at >= first && at < first + sizeof *s->counters;
-}
-
 /* ---- the handler ------------------------------------------------------------------------------
  */
 
-static void step(tic_stepper *s, ucontext_t *context) {
+static tic_tally *tally_of(void *user, int function) {
+    tic_stepper *s = user;
+    return &s->tally[function < 0 ? s->trace->symbols.count : function];
+}
+
+static void count(tic_stepper *s, bool at_end, const ucontext_t *context) {
+    tic_block_count(s->blocks, s->block, at_end, context, tally_of, s);
+}
+
+/* An instruction of a block that is stepped one by one. Some virtual machines lose a trap now and
+ * then: what was not seen is not guessed. */
+static void step(tic_stepper *s, const ucontext_t *context) {
     const uint64_t at = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
     const tic_site *site = tic_decoder_at(s->decoder, at);
-    if (site == NULL) {
+    if (site == NULL || (at != s->next && at != s->block->begin)) {
         s->lost = true;
         return;
     }
-    s->instructions++;
-    if (s->told) { /* the store has been made by now */
-        s->told = false;
-        compare(s, site->function);
-    }
-    if (site->function < 0 && site->kind == TIC_OTHER)
-        return;
-    const int place = site->function < 0 ? s->trace->symbols.count : site->function;
+    s->next = at + site->length;
+    tic_tally *tally = tally_of(s, site->function);
     if (site->kind != TIC_OTHER)
-        tic_tally_add(&s->tally[place], site, context);
-    if (site->function >= 0 && at == s->trace->symbols.list[place].begin)
-        s->tally[place].calls++;
-    if (site->writes)
-        s->told = stores_to_counters(s, site, context);
+        tic_tally_add(tally, site, context);
+    if (site->function >= 0 && at == s->trace->symbols.list[site->function].begin)
+        tally->calls++;
 }
 
-static void on_trap(int number, siginfo_t *info, void *user) {
-    ucontext_t *context = user;
-    (void)number;
-    if (self != NULL && tic_catcher_on(self->trace->catcher))
-        tic_catcher_trap(self->trace->catcher, context, info->si_code != TRAP_TRACE);
-    else if (self != NULL && self->on && !self->lost)
-        step(self, context);
+/* At the begin of a block. True: it is its branch alone. */
+static bool arrive(tic_stepper *s, ucontext_t *context) {
+    greg_t *regs = context->uc_mcontext.gregs;
+    s->block = tic_blocks_at(s->blocks, (uint64_t)regs[REG_RIP]);
+    if (s->block == NULL) {
+        s->lost = true;
+        return false;
+    }
+    s->instructions += s->block->instructions;
+    if (s->block->branch != NULL) {
+        tic_branches_plant(s->trace->branches, s->block->branch);
+        s->instructions++;
+        if (s->block->instructions == 0)
+            return true;
+    }
+    if (s->block->masks_lost) {
+        step(s, context);
+        regs[REG_EFL] |= TIC_TRAP_FLAG;
+    } else {
+        count(s, false, context);
+    }
+    return false;
+}
+
+/* At the end of the block: on to the next that does more than branch. */
+static void pass(tic_stepper *s, ucontext_t *context) {
+    do {
+        if (s->block->branch == NULL) { /* the program's own breakpoint is the last of all */
+            s->on = false;
+            context->uc_mcontext.gregs[REG_RIP] = (greg_t)s->block->end + 1;
+            return;
+        }
+        tic_branch_take(s->block->branch, context);
+    } while (arrive(s, context));
+}
+
+static int function_of(const tic_stepper *s) {
+    return tic_symbols_find(&s->trace->symbols, s->block->begin);
+}
+
+static void walk(tic_stepper *s, ucontext_t *context, uint64_t at) {
+    greg_t *regs = context->uc_mcontext.gregs;
+    if (s->block == NULL) { /* behind the breakpoint that begins it */
+        if (arrive(s, context))
+            pass(s, context);
+    } else if (at != s->block->end) {
+        step(s, context);
+    } else {
+        regs[REG_EFL] &= ~(greg_t)TIC_TRAP_FLAG;
+        if (!s->block->masks_lost)
+            count(s, true, context);
+        else if (at != s->next)
+            s->lost = true;
+        compare(s, function_of(s));
+        pass(s, context);
+    }
+}
+
+/* Takes the branch that a breakpoint stands at. It may be met within the handler, by a thread that
+ * is not stepped, or by one that met what it could not follow. */
+__attribute__((no_sanitize("address", "undefined"))) static void
+take_only(const tic_trace *trace, ucontext_t *context, bool breakpoint) {
+    greg_t *regs = context->uc_mcontext.gregs;
+    const tic_branch *branch =
+        breakpoint ? tic_branches_find(trace->branches, (uint64_t)regs[REG_RIP] - 1) : NULL;
+    if (branch != NULL)
+        tic_branch_take(branch, context);
+    if (!breakpoint)
+        regs[REG_EFL] &= ~(greg_t)TIC_TRAP_FLAG;
+}
+
+static void handle(tic_stepper *s, ucontext_t *context, bool breakpoint) {
+    const uint64_t at = (uint64_t)context->uc_mcontext.gregs[REG_RIP] - breakpoint;
+    if (tic_catcher_on(s->trace->catcher))
+        tic_catcher_trap(s->trace->catcher, context, breakpoint);
+    else if (s->on && !s->lost &&
+             (s->block == NULL || at == s->block->end || (!breakpoint && s->block->masks_lost)))
+        walk(s, context, at);
     else
-        context->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+        take_only(s->trace, context, breakpoint);
+}
+
+__attribute__((no_sanitize("address", "undefined"))) static void
+on_trap(int number, siginfo_t *info, void *user) {
+    enum { BREAKPOINT = 3 };
+    const ucontext_t *context = user; /* si_code is not to be trusted on a virtual machine */
+    const bool breakpoint = context->uc_mcontext.gregs[REG_TRAPNO] == BREAKPOINT;
+    (void)number, (void)info;
+    if (self == NULL || self->busy) {
+        take_only(traced, user, breakpoint);
+        return;
+    }
+    self->busy = true;
+    handle(self, user, breakpoint);
+    self->busy = false;
 }
 
 static void install_handler(void) {
-    struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction action = {.sa_sigaction = on_trap,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     sigemptyset(&action.sa_mask);
     sigaction(SIGTRAP, &action, NULL);
 }
@@ -156,11 +246,13 @@ static void leave_thread(void) {
     sigaltstack(&none, NULL);
 }
 
-static inline __attribute__((always_inline)) void set_trap_flag(void) {
-    __asm__ volatile("pushfq\n\torq $0x100, (%%rsp)\n\tpopfq" ::: "memory", "cc");
+/* Stepping begins behind one of these and ends at the next. */
+static inline __attribute__((always_inline)) void own_breakpoint(void) {
+    __asm__ volatile("int3" ::: "memory");
 }
 
 void tic_trace_enter(tic_trace *trace) {
+    traced = trace;
     install_handler();
     enter_thread(&trace->steppers[0]);
 }
@@ -173,33 +265,46 @@ void tic_trace_leave(void) {
 static void arm(tic_trace *trace) {
 #pragma omp parallel num_threads(trace->ctx->threads) if (trace->ctx->threads > 1)
     {
-        const int thread = omp_get_thread_num();
-        tic_stepper *s = &trace->steppers[thread];
+        tic_stepper *s = &trace->steppers[omp_get_thread_num()];
         enter_thread(s);
-        s->on = true;
-        if (thread > 0)
-            set_trap_flag();
+        s->on = omp_get_thread_num() > 0;
+        if (s->on)
+            own_breakpoint();
     }
 }
 
+/* They end here. */
 static void disarm(tic_trace *trace) {
 #pragma omp parallel num_threads(trace->ctx->threads) if (trace->ctx->threads > 1)
     {
-        self->on = false; /* the next trap clears the flag */
-        __asm__ volatile("nop\n\tnop" ::: "memory");
+        if (omp_get_thread_num() > 0)
+            own_breakpoint();
         leave_thread();
     }
+    tic_branches_lift(trace->branches);
 }
 
 /* ---- a call -----------------------------------------------------------------------------------
  */
+
+void tic_trace_tidy(tic_trace *trace) {
+    bool much = tic_branches_filling(trace->branches);
+    for (int t = 0; t < trace->ctx->threads; t++)
+        much |= tic_blocks_filling(trace->steppers[t].blocks);
+    if (!much)
+        return;
+    for (int t = 0; t < trace->ctx->threads; t++)
+        tic_blocks_clear(trace->steppers[t].blocks);
+    tic_branches_clear(trace->branches);
+}
 
 static void reset(tic_trace *trace) {
     for (int t = 0; t < trace->ctx->threads; t++) {
         tic_stepper *s = &trace->steppers[t];
         memset(s->tally, 0, ((size_t)trace->symbols.count + 1) * sizeof *s->tally);
         s->instructions = 0;
-        s->told = false;
+        s->block = NULL;
+        s->lost = false;
         s->parting = (tic_parting){.teller = NULL};
         s->told_then = told_now(s);
         s->worked_then = 0;
@@ -253,12 +358,15 @@ static bool any_lost(const tic_trace *trace) {
 
 tic_status tic_trace_step(tic_trace *trace, tic_traced_fn call, void *user, tic_executed *out,
                           tic_parting *parting, tic_error *err) {
+    tic_trace_tidy(trace);
     reset(trace);
+    traced = trace;
     install_handler();
     arm(trace);
-    set_trap_flag();
+    trace->steppers[0].on = true;
+    own_breakpoint();
     tic_status status = call(user, err);
-    trace->steppers[0].on = false;
+    own_breakpoint();
     disarm(trace);
     sum_up(trace, out);
     *parting = (tic_parting){.teller = NULL};
@@ -266,7 +374,7 @@ tic_status tic_trace_step(tic_trace *trace, tic_traced_fn call, void *user, tic_
         if (trace->steppers[t].parting.teller != NULL)
             *parting = trace->steppers[t].parting;
     if (status == TIC_OK && any_lost(trace))
-        return tic_fail(err, TIC_EINTERNAL, "audit: an instruction could not be decoded");
+        return tic_fail(err, TIC_EINTERNAL, "audit: the program could not be followed");
     return status;
 }
 
@@ -289,7 +397,8 @@ static tic_status make_stepper(tic_trace *trace, int thread, tic_error *err) {
     tic_stepper *s = &trace->steppers[thread];
     s->trace = trace;
     s->counters = &trace->ctx->count[thread];
-    TIC_TRY(tic_decoder_new(&s->decoder, &trace->symbols, err));
+    TIC_TRY(tic_decoder_new(&s->decoder, &trace->symbols, trace->branches, err));
+    TIC_TRY(tic_blocks_new(&s->blocks, &trace->symbols, trace->branches, err));
     TIC_TRY(tic_alloc(&s->tally, (size_t)trace->symbols.count + 1, sizeof *s->tally, err));
     return tic_alloc(&s->stack, STACK, 1, err);
 }
@@ -297,6 +406,7 @@ static tic_status make_stepper(tic_trace *trace, int thread, tic_error *err) {
 static tic_status make(tic_trace *trace, tic_error *err) {
     TIC_TRY(tic_symbols_new(&trace->symbols, err));
     TIC_TRY(find_products(trace, err));
+    TIC_TRY(tic_branches_new(&trace->branches, err));
     TIC_TRY(tic_alloc(&trace->steppers, (size_t)trace->ctx->threads, sizeof(tic_stepper), err));
     for (int t = 0; t < trace->ctx->threads; t++)
         TIC_TRY(make_stepper(trace, t, err));
@@ -321,11 +431,13 @@ void tic_trace_free(tic_trace *trace) {
         return;
     for (int t = 0; trace->steppers != NULL && t < trace->ctx->threads; t++) {
         tic_decoder_free(trace->steppers[t].decoder);
+        tic_blocks_free(trace->steppers[t].blocks);
         tic_free(trace->steppers[t].tally);
         tic_free(trace->steppers[t].stack);
     }
     tic_free(trace->steppers);
     tic_catcher_free(trace->catcher);
+    tic_branches_free(trace->branches);
     tic_free(trace->products);
     tic_free(trace->product_of);
     tic_symbols_free(&trace->symbols);
