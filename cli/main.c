@@ -70,8 +70,9 @@ static const tic_verb verbs[] = {
      "nothing but --seed (and --methods) are one experiment: means over the seeds, with their "
      "standard errors."},
     {"plan", "what a pair costs a model: nominal and logical MACs", "[flags]", 0, 0, tic_verb_plan,
-     "Nominal MACs are the paper's currency, logical ones what ticlip's shapes need. What a whole "
-     "run will cost, `ticlip run --dry-run` tells."},
+     "Nominal MACs are the paper's currency, logical ones what ticlip's shapes need. --layers makes "
+     "one training step of made-up pairs and tells what its kernels counted at each layer. What a "
+     "whole run will cost, `ticlip run --dry-run` tells."},
     {"embed", "write a checkpoint's embeddings of pictures and texts as .npy",
      "CHECKPOINT --data DIR|--evalset DIR --vocab FILE --out PREFIX [flags]", 1, 1, tic_verb_embed,
      "Writes PREFIX.images.npy and PREFIX.texts.npy (float32, L2-normalised, a row each) and "

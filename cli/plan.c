@@ -1,5 +1,5 @@
 /* ticlip plan: what a pair costs a model, in each of the currencies (docs/macs.md). */
-#include "cli/cli.h"
+#include "cli/plan.h"
 
 typedef struct costs { /* MACs of one pair */
     uint64_t nominal_image, nominal_text, nominal_train;
@@ -56,6 +56,8 @@ static tic_status print_costs(const tic_config *config, int64_t batch, int64_t t
 tic_status tic_verb_plan(const tic_verb *verb, int argc, char **argv, tic_error *err) {
     const char *model = "ViT-B-16";
     int64_t batch = 32, tokens = 20;
+    int precision = TIC_F32;
+    bool layers = false;
     tic_args args;
     tic_config config;
     costs c = {0};
@@ -82,12 +84,27 @@ tic_status tic_verb_plan(const tic_verb *verb, int argc, char **argv, tic_error 
          .out = &tokens,
          .min = 2,
          .max = 1024},
+        {.name = "layers",
+         .help = "make one training step and count its MACs layer by layer",
+         .type = TIC_FLAG_SWITCH,
+         .out = &layers},
+        {.name = "precision",
+         .value = "f32|bf16",
+         .help = "of that step",
+         .fallback = "f32",
+         .type = TIC_FLAG_CHOICE,
+         .out = &precision,
+         .choices = "f32|bf16"},
     };
     TIC_TRY(tic_cli_parse(verb, flags, sizeof flags / sizeof flags[0], argc, argv, &args, err));
     if (args.help)
         return TIC_OK;
     TIC_TRY(tic_config_find(&config, model, err));
     TIC_TRY(costs_of(&config, batch, tokens, &c, err));
+    if (layers)
+        return tic_cli_plan_layers(
+            &(tic_planned){&config, batch, tokens, precision == 0 ? TIC_F32 : TIC_BF16}, args.json,
+            err);
     if (!args.json)
         return print_costs(&config, batch, tokens, &c, err);
     return tic_cli_json(

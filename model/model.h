@@ -173,6 +173,11 @@ typedef struct tic_adamw_options {
  * be NULL) is the gradient's 2-norm. */
 tic_status tic_model_update(tic_model *model, const tic_adamw_options *options, int64_t step,
                             double *norm, tic_error *err);
+/* Builds a model in `ctx`, makes one step of options->batch made-up pairs whose captions have
+ * `tokens` tokens, and frees it; *out is what the context has counted since it was made. */
+tic_status tic_model_count_step(tic_ctx *ctx, const tic_config *config,
+                                const tic_model_options *options, int tokens, tic_counters *out,
+                                tic_error *err);
 
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
