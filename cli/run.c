@@ -45,6 +45,12 @@ static tic_status print_forecast(const tic_experiment *x, const tic_forecast *f,
     tic_table_row(&table, "MACs of training a pair\t%s nominal, %s logical (%.1f tokens a caption)",
                   tic_quantity(a, (double)f->nominal_pair),
                   tic_quantity(b, (double)f->logical_pair), f->mean_tokens);
+    if (f->iterations_least == f->iterations_most)
+        snprintf(c, sizeof c, "%lld", (long long)f->iterations_most);
+    else
+        snprintf(c, sizeof c, "%lld to %lld", (long long)f->iterations_least,
+                 (long long)f->iterations_most);
+    tic_table_row(&table, "a step\t%s iterations", c);
     tic_table_row(&table, "all methods\t%s pairs, %lld iterations, %s nominal MACs, %s logical",
                   tic_quantity(a, (double)f->pairs_total), (long long)f->iterations_total,
                   tic_quantity(b, f->nominal_total), tic_quantity(c, f->logical_total));
@@ -53,26 +59,32 @@ static tic_status print_forecast(const tic_experiment *x, const tic_forecast *f,
                       tic_quantity(a, f->extra_total),
                       x->accounting == TIC_STRICT ? "taken from the same budget"
                                                   : "not charged: --accounting paper");
-    tic_table_row(&table,
-                  "expected time, static tasks aside, at %.3g GMAC/s (logical, measured now)\t%s",
-                  f->gmacs, tic_duration(a, f->seconds));
+    tic_table_row(
+        &table,
+        "expected time\t%s, %s of it evaluation; as whole iterations took just now, %.3g logical "
+        "GMAC/s",
+        tic_duration(a, f->seconds), tic_duration(b, f->evaluation_seconds), f->gmacs);
     TIC_TRY(tic_table_end(&table, stderr, err));
     fputc('\n', stderr);
     return TIC_OK;
 }
 
 static tic_status forecast_json(const tic_forecast *f, tic_error *err) {
-    return tic_cli_json(
-        json_pack(
-            "{s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:i, s:i, s:I, s:I, s:f, s:f, s:f, s:f, s:f}",
-            "parameters", (json_int_t)f->parameters, "micro_batch", (json_int_t)f->micro_batch,
-            "memory", (json_int_t)f->memory, "nominal_pair", (json_int_t)f->nominal_pair,
-            "logical_pair", (json_int_t)f->logical_pair, "mean_tokens", f->mean_tokens, "precision",
-            f->precision, "steps", f->steps, "methods", f->methods, "pairs",
-            (json_int_t)f->pairs_total, "iterations", (json_int_t)f->iterations_total, "nominal",
-            f->nominal_total, "logical", f->logical_total, "extra", f->extra_total,
-            "gmacs_per_second", f->gmacs, "seconds", f->seconds),
-        err);
+    return tic_cli_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:i, s:i, s:I, s:I, s:[I, "
+                                  "I], s:f, s:f, s:f, s:f, s:f, "
+                                  "s:f}",
+                                  "parameters", (json_int_t)f->parameters, "micro_batch",
+                                  (json_int_t)f->micro_batch, "memory", (json_int_t)f->memory,
+                                  "nominal_pair", (json_int_t)f->nominal_pair, "logical_pair",
+                                  (json_int_t)f->logical_pair, "mean_tokens", f->mean_tokens,
+                                  "precision", f->precision, "steps", f->steps, "methods",
+                                  f->methods, "pairs", (json_int_t)f->pairs_total, "iterations",
+                                  (json_int_t)f->iterations_total, "iterations_a_step",
+                                  (json_int_t)f->iterations_least, (json_int_t)f->iterations_most,
+                                  "nominal", f->nominal_total, "logical", f->logical_total, "extra",
+                                  f->extra_total, "gmacs_per_second", f->gmacs, "seconds",
+                                  f->seconds, "evaluation_seconds", f->evaluation_seconds),
+                        err);
 }
 
 tic_status tic_verb_run(const tic_verb *verb, int argc, char **argv, tic_error *err) {

@@ -159,6 +159,38 @@ static tic_status retrieval_table(const json_t *methods, bool strict, tic_error 
     return tic_table_end(&table, stdout, err);
 }
 
+/* The currencies of docs/macs.md beside each other; none stands in for another. */
+static tic_status macs_table(const json_t *results, tic_error *err) {
+    tic_table table;
+    const char *name;
+    json_t *method;
+    const json_t *experiment = json_object_get(results, "experiment");
+    const char *model = json_string_value(json_object_get(experiment, "model"));
+    const char *pmu =
+        json_string_value(json_object_get(json_object_get(results, "machine"), "pmu"));
+    printf("\nMACs of training\n\n");
+    tic_table_begin(&table, "<method\t>nominal\t>logical\t>issued\t>issued/logical\t>hardware");
+    json_object_foreach(json_object_get(results, "methods"), name, method) {
+        char nominal[32], logical[32], issued[32], hardware[32] = "-";
+        if (number_at(method, "macs", "hardware") > 0)
+            tic_quantity(hardware, number_at(method, "macs", "hardware"));
+        tic_table_row(&table, "%s\t%s\t%s\t%s\t%.3f\t%s", label_of(name),
+                      tic_quantity(nominal, number_at(method, "macs", "nominal")),
+                      tic_quantity(logical, number_at(method, "macs", "logical")),
+                      tic_quantity(issued, number_at(method, "macs", "issued")),
+                      number_at(method, "macs", "issued") /
+                          fmax(number_at(method, "macs", "logical"), 1),
+                      hardware);
+    }
+    TIC_TRY(tic_table_end(&table, stdout, err));
+    printf(
+        "\ncertified: `ticlip audit --model %s --batch %.0f` steps the kernels that issued them\n"
+        "hardware: %s\n",
+        model != NULL ? model : "MODEL", number_at(experiment, "batch", NULL),
+        pmu != NULL ? pmu : "not asked");
+    return TIC_OK;
+}
+
 static bool is_static(const char *task) {
     return strncmp(task, "static/", 7) == 0;
 }
@@ -261,6 +293,7 @@ static tic_status print_results(const json_t *results, const char *run, tic_erro
     const json_t *tasks = json_object_get(first, "tasks");
     print_retrieval_title(json_object_get(tasks, "retrieval"));
     TIC_TRY(retrieval_table(methods, is_strict(results), err));
+    TIC_TRY(macs_table(results, err));
     print_matrices(methods, steps);
     if (any_task(tasks, false)) {
         printf("\nClassification and subsets of the held-out pairs\n\n");

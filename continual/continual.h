@@ -353,10 +353,13 @@ typedef struct tic_forecast {
     double mean_tokens;
     int steps, methods;
     int64_t pairs_total, iterations_total;
+    int64_t iterations_least, iterations_most; /* of a step, over all methods and steps */
     double nominal_total, logical_total; /* training, all methods and steps */
     double extra_total;                  /* nominal, beside training (tic_charges) */
-    double gmacs;   /* logical, per second, of training steps measured on this machine just now */
-    double seconds; /* of what is not done yet: training, and evaluation but for the static sets */
+    double gmacs;   /* logical, per second, of whole iterations measured on this machine just now,
+                       waiting for pictures and the optimizer included */
+    double seconds; /* of what is not done yet: loading the evaluation sets, training, saving, and */
+    double evaluation_seconds; /* evaluating */
     char precision[8];
 } tic_forecast;
 /* Reads or makes the index (kept in the run's folder) and the vocabulary, and measures for a few

@@ -3,9 +3,11 @@
 #include "run.h"
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Captions looked at for the mean length; pairs of the timed iterations at most. */
-enum { CAPTIONS = 2000, TIMED_PAIRS = 256 };
+enum { CAPTIONS = 2000, TIMED_PAIRS = 256, LEAST_STEPS = 3 };
+static const double TIMED_SECONDS = 3; /* of iterations, at least */
 
 /* ---- lengths ------------------------------------------------------------------------------- */
 
@@ -44,35 +46,88 @@ static uint64_t logical_pair(const tic_session *s, double tokens) {
 
 /* ---- timing -------------------------------------------------------------------------------- */
 
-static tic_status timed_steps(tic_model *model, tic_loader *loader, double *rate, tic_error *err) {
+typedef struct timing { /* seconds */
+    double pair; /* of training: waiting for it to be decoded, gradients, its share of a batch */
+    double iteration;  /* the optimizer's pass over the weights, whatever the batch */
+    double loading;    /* of the evaluation sets, once */
+    double evaluation; /* of one model on all of them */
+    double saving;     /* of a checkpoint and its hash */
+} timing;
+
+/* Whole iterations, the first aside, until they took a while; and the rate of their MACs. */
+static tic_status time_training(tic_model *model, tic_loader *loader, int64_t n, timing *out,
+                                double *rate, tic_error *err) {
     tic_ctx *ctx = tic_model_ctx(model);
     /* A learning rate of zero: nothing is learnt, everything is computed. */
     tic_adamw_options adamw = {.beta1 = 0.9f, .beta2 = 0.98f, .eps = 1e-6f};
-    *rate = 0;
-    for (int i = 0; i < 3; i++) {
+    tic_counters before, after;
+    double gradients = 0, updates = 0;
+    int timed = -1; /* the first books memory and fills caches */
+    for (; timed < LEAST_STEPS || gradients + updates < TIMED_SECONDS; timed++) {
         const tic_batch *batch;
         tic_step_loss loss;
-        tic_counters before;
-        tic_spent spent = {.iterations = 1};
-        double logical = 0;
+        if (timed == 0) {
+            gradients = updates = 0;
+            tic_ctx_counters(ctx, &before);
+        }
+        const double begun = tic_now();
         TIC_TRY(tic_loader_next(loader, &batch, err));
-        tic_ctx_counters(ctx, &before);
-        double begun = tic_now();
         TIC_TRY(tic_model_gradients(model, batch, &(tic_loss_options){0}, &loss, err));
-        TIC_TRY(tic_model_update(model, &adamw, i + 1, NULL, err));
-        double seconds = tic_now() - begun;
-        tic_spent_count(&spent, ctx, &before);
-        for (int p = 0; p < TIC_PURPOSE_COUNT; p++)
-            logical += (double)spent.by[p].logical;
-        if (logical / seconds > *rate)
-            *rate = logical / seconds;
+        const double done = tic_now();
+        TIC_TRY(tic_model_update(model, &adamw, timed + 2, NULL, err));
+        gradients += done - begun;
+        updates += tic_now() - done;
     }
+    tic_ctx_counters(ctx, &after);
+    out->pair = gradients / timed / (double)n;
+    out->iteration = updates / timed;
+    *rate = (double)(tic_counters_sum(&after).logical - tic_counters_sum(&before).logical) /
+            (gradients + updates);
     return TIC_OK;
 }
 
-/* Logical MACs per second of training steps, the best of three, on as many pairs as take about a
- * second at the speed of matrix products. */
-static tic_status measure(tic_session *s, const tic_forecast *f, double *rate, tic_error *err) {
+/* The sets are loaded as the run will, and one step's retrieval stands for all: what is scored
+ * costs as much a picture and caption elsewhere. */
+static tic_status time_evaluation(tic_session *s, tic_model *model, int64_t n, timing *out,
+                                  tic_error *err) {
+    const tic_tasks_options options = {.image_size = s->config.image_size,
+                                       .context = s->config.context_length,
+                                       .threads = (int)s->x->threads,
+                                       .keywords = s->x->keywords,
+                                       .label_field = s->x->label_field,
+                                       .label_tree = s->x->label_tree};
+    tic_tasks *tasks;
+    double mean, begun = tic_now();
+    TIC_TRY(tic_tasks_load(&tasks, s->x->data, s->index, &s->steps, s->vocab, &options, err));
+    out->loading = tic_now() - begun;
+    begun = tic_now();
+    tic_status status = tic_mean_retrieval(model, n, tasks, 1, &mean, err);
+    if (status == TIC_OK && tasks->step[0].n > 0)
+        out->evaluation =
+            (tic_now() - begun) / (double)tasks->step[0].n * (double)tic_evaluation_pairs(tasks);
+    tic_tasks_free(tasks);
+    return status;
+}
+
+static tic_status time_saving(const tic_session *s, tic_model *model, timing *out, tic_error *err) {
+    char folder[TIC_PATH], file[TIC_PATH], hash[65];
+    const double begun = tic_now();
+    TIC_TRY(tic_session_path(s, folder, "forecast.tmp", err));
+    TIC_TRY(tic_path_join(file, sizeof file, folder, "open_clip_model.safetensors", err));
+    tic_status status = tic_model_save(model, folder, err);
+    if (status == TIC_OK)
+        status = tic_file_sha256(file, hash, err);
+    out->saving = tic_now() - begun;
+    unlink(file);
+    if (tic_path_join(file, sizeof file, folder, "open_clip_config.json", NULL) == TIC_OK)
+        unlink(file);
+    rmdir(folder);
+    return status;
+}
+
+/* On as many pairs as take about a second at the speed of matrix products, at most a batch. */
+static tic_status measure(tic_session *s, const tic_forecast *f, timing *out, double *rate,
+                          tic_error *err) {
     tic_calibration peak;
     TIC_TRY(tic_calibrate(s->ctx, &peak, err));
     double gmacs = s->precision == TIC_BF16 ? peak.bf16 : peak.f32;
@@ -94,13 +149,18 @@ static tic_status measure(tic_session *s, const tic_forecast *f, double *rate, t
                                .threads = (int)s->x->threads};
     tic_model *model;
     tic_loader *loader;
+    *out = (timing){0};
     TIC_TRY(tic_model_new(&model, s->ctx, &s->config, &options, err));
     tic_model_init(model, (uint64_t)s->x->seed);
     tic_status status = tic_loader_new(&loader, &load, err);
     if (status == TIC_OK) {
-        status = timed_steps(model, loader, rate, err);
+        status = time_training(model, loader, n, out, rate, err);
         tic_loader_free(loader);
     }
+    if (status == TIC_OK)
+        status = time_evaluation(s, model, n, out, err);
+    if (status == TIC_OK)
+        status = time_saving(s, model, out, err);
     tic_model_free(model);
     return status;
 }
@@ -131,24 +191,36 @@ static size_t beside_model(const tic_session *s, const tic_item *items, int coun
            (copies ? 2 * (size_t)tic_config_parameters(&s->config) * sizeof(float) : 0);
 }
 
+typedef struct work {         /* that is still to be done */
+    double pairs, iterations; /* trained; beside training, as many as cost the same */
+    int items, evaluations;   /* steps trained, models evaluated */
+} work;
+
 /* Steps that are taken over cost MACs of the budget but no time, nor does what a begun run has
- * done. Evaluation: forward only, of the held-out pairs; static sets are not looked at here. */
-static tic_status add_up(const tic_session *s, double *timed_pairs, tic_forecast *f,
-                         tic_error *err) {
+ * done. */
+static tic_status add_up(const tic_session *s, work *left, tic_forecast *f, tic_error *err) {
     tic_item *items;
     int count;
     TIC_TRY(tic_run_list(s, &items, &count, err));
-    *timed_pairs = 0;
+    *left = (work){0};
     for (int i = 0; i < count; i++) {
         int64_t pairs = items[i].budget.iterations * s->x->batch;
-        f->iterations_total += items[i].budget.iterations;
+        const int64_t iterations = items[i].budget.iterations;
+        f->iterations_total += iterations;
+        if (i == 0 || iterations < f->iterations_least)
+            f->iterations_least = iterations;
+        if (iterations > f->iterations_most)
+            f->iterations_most = iterations;
         f->pairs_total += pairs;
         f->extra_total += (double)items[i].budget.extra;
         if (items[i].same_as >= 0)
             continue;
-        if (tic_item_ended(s, &items[i]) == NULL)
-            *timed_pairs += (double)pairs + (double)items[i].budget.extra / (double)f->nominal_pair;
-        *timed_pairs += tic_item_evaluated(s, &items[i]) == NULL ? (double)held_out(s) / 3 : 0;
+        if (tic_item_ended(s, &items[i]) == NULL) {
+            left->pairs += (double)pairs + (double)items[i].budget.extra / (double)f->nominal_pair;
+            left->iterations += (double)items[i].budget.iterations;
+            left->items++;
+        }
+        left->evaluations += tic_item_evaluated(s, &items[i]) == NULL;
     }
     f->memory += beside_model(s, items, count);
     f->steps = s->steps.count;
@@ -159,7 +231,9 @@ static tic_status add_up(const tic_session *s, double *timed_pairs, tic_forecast
 
 static tic_status forecast(tic_session *s, tic_forecast *f, tic_error *err) {
     tic_model_options options = {.batch = s->x->batch, .precision = s->precision, .train = true};
-    double timed_pairs, rate;
+    double rate;
+    work left;
+    timing t;
     options.micro_batch = s->micro_batch;
     f->parameters = tic_config_parameters(&s->config);
     f->micro_batch = s->micro_batch;
@@ -169,13 +243,15 @@ static tic_status forecast(tic_session *s, tic_forecast *f, tic_error *err) {
     f->nominal_pair = tic_nominal_train(&s->config);
     TIC_TRY(tic_mean_tokens(s, &f->mean_tokens, err));
     f->logical_pair = logical_pair(s, f->mean_tokens);
-    TIC_TRY(add_up(s, &timed_pairs, f, err));
+    TIC_TRY(add_up(s, &left, f, err));
     f->nominal_total = (double)f->pairs_total * (double)f->nominal_pair;
     f->logical_total = (double)f->pairs_total * (double)f->logical_pair;
     snprintf(f->precision, sizeof f->precision, "%s", tic_dtype_name(s->precision));
-    TIC_TRY(measure(s, f, &rate, err));
+    TIC_TRY(measure(s, f, &t, &rate, err));
     f->gmacs = 1e-9 * rate;
-    f->seconds = timed_pairs * (double)f->logical_pair / rate;
+    f->evaluation_seconds = t.evaluation * left.evaluations;
+    f->seconds = t.loading + left.pairs * t.pair + left.iterations * t.iteration +
+                 left.items * t.saving + f->evaluation_seconds;
     return TIC_OK;
 }
 

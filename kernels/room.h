@@ -101,7 +101,7 @@ unsigned tic_isa_usable(unsigned limit);
 bool tic_plan_find(const tic_plan *plan, const char *key, tic_choice *choice);
 /* TIC_EUSAGE naming the first line whose variant cannot run with `isa`. */
 tic_status tic_plan_runs(const tic_plan *plan, unsigned isa, tic_error *err);
-uint64_t tic_pmu_counted(tic_pmu *pmu); /* MACs of all threads so far; 0 when it cannot be read */
+uint64_t tic_pmu_counted(tic_pmu *pmu);   /* MACs of all threads so far; 0 when it cannot be read */
 void tic_papi_forget(const tic_ctx *ctx); /* ends its export, if it has one */
 
 /* ---- dispatch and scratch -------------------------------------------------------------------- */
@@ -125,6 +125,16 @@ tic_status tic_ctx_scratch(tic_ctx *ctx, size_t bytes, tic_error *err);
  * tic_gemm_scratch for it) comes on top of what the caller has taken. */
 tic_status tic_gemm_for(tic_ctx *ctx, tic_op op, const tic_gemm_args *args, tic_error *err);
 
+/* A build without counters (-Dcounters=false) is only for measuring what they cost: the compiler
+ * then drops what nobody reads, sums in loops too (benchmarks/counter_cost.py). */
+#ifdef TIC_UNCOUNTED
+static inline void tic_count_issued(tic_ctx *ctx, int thread, tic_op op, uint64_t macs) {
+    (void)ctx, (void)thread, (void)op, (void)macs;
+}
+static inline void tic_count_logical(tic_ctx *ctx, tic_op op, uint64_t macs) {
+    (void)ctx, (void)op, (void)macs;
+}
+#else
 /* Called by the thread that did the work, thread = omp_get_thread_num(). */
 static inline void tic_count_issued(tic_ctx *ctx, int thread, tic_op op, uint64_t macs) {
     ctx->count[thread].issued[ctx->purpose][op] += macs;
@@ -135,6 +145,7 @@ static inline void tic_count_logical(tic_ctx *ctx, tic_op op, uint64_t macs) {
     ctx->logical[ctx->purpose][op] += macs;
     ctx->logical_at[ctx->site][ctx->purpose] += macs;
 }
+#endif
 
 /* Every file in kernels/vec/ is compiled once a tier, with TIC_TIER defined as one of
  * portable, avx2, avx512; its table is named TIC_TIERED(tic_<op>_micro). */

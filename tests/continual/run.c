@@ -474,6 +474,9 @@ Test(run, forecast_counts_what_the_run_does) {
     cr_assert_eq(f.steps, TINY_STEPS);
     cr_assert_eq(f.methods, 3);
     cr_assert_eq(f.iterations_total, (3 + 3 + 6) * TINY_ITERATIONS);
+    cr_assert_eq(f.iterations_least, TINY_ITERATIONS);
+    cr_assert_eq(f.iterations_most, 3 * TINY_ITERATIONS);
+    cr_assert(f.evaluation_seconds > 0 && f.evaluation_seconds < f.seconds);
     cr_assert(f.seconds > 0 && f.gmacs > 0 && f.mean_tokens > 2 && f.memory > 0);
     run_to_its_end(&x, NULL);
     json_t *results = results_of(&x), *method;
