@@ -50,3 +50,25 @@ Test(fashion, steps) {
     tic_steps_free(&steps);
     tic_index_free(index);
 }
+
+/* The paper's dynamic classification: 137 article types under their master category. Counted apart
+ * from this code; types of footwear and sporting goods have one category each. */
+Test(fashion, classes_from_the_json) {
+    tic_index *index = index_or_skip(&(tic_index_options){.threads = 2});
+    tic_classes *classes;
+    tic_error err = {0};
+    int footwear = 0, sporting = 0;
+    cr_assert(tic_classes_collect(&classes, index, "articleType", "masterCategory", &err) == TIC_OK,
+              "%s", err.text);
+    cr_expect(classes->count == 137, "%d", classes->count);
+    cr_expect(classes->template_count > 1, "an ensemble");
+    for (int i = 0; i < classes->count; i++) {
+        footwear += strcmp(classes->subtrees[i], "Footwear") == 0;
+        sporting += strcmp(classes->subtrees[i], "Sporting Goods") == 0;
+        if (strcmp(classes->labels[i], "Tshirts") == 0)
+            cr_expect(strcmp(classes->subtrees[i], "Apparel") == 0);
+    }
+    cr_expect(footwear == 8 && sporting == 2, "%d, %d", footwear, sporting);
+    tic_classes_free(classes);
+    tic_index_free(index);
+}
