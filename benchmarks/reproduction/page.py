@@ -144,8 +144,8 @@ def beyond(all_of):
     return ["## Beyond the paper\n",
             paragraph("""What its reviewers asked for: many more steps, smaller buffers, weighted replay.
             Seed 0 alone; ± is the standard error of the evaluation sets' sizes. The budget of the whole
-            sequence is the same, so a month has a 73rd of it; warm-up is the same share of the first
-            step. Columns are comparable within a number of steps only: evaluation sets of shorter steps
+            sequence is the same, so a step of a longer stream has less of it; warm-up is the same share
+            of the first step. Columns are comparable within a number of steps only: evaluation sets of shorter steps
             are smaller, and easier to search."""), extra_table(all_of, EXTRAS, streams)]
 
 
