@@ -1,10 +1,13 @@
 /* Which candidate is fastest: successive halving (Jamieson & Talwalkar 2016), then pairs.
  *
  * Every round measures those left in turn, so that a slow moment of the machine meets all of them,
- * twice as often as the round before, and keeps the faster half by the shortest time; what disturbs
- * a run only ever makes it longer. The default takes part to the end. It is left only for a
- * challenger whose time, in pairs measured one after the other, is shorter by 2% in the median and
- * shorter at all in three of four pairs; a challenger behind in the first seven is given up. */
+ * more often than the round before, and keeps the faster half by the shortest time; what disturbs a
+ * run only ever makes it longer. Three runs each are the first round: one alone would put out a
+ * candidate for the moment it met. The default takes part to the end. In the finals the best three
+ * and the default run in turn, forwards and backwards. The default is left only for a challenger
+ * whose time is shorter by 2% in the median of these turns and shorter at all in three of four; of
+ * those the one with the greatest median wins. Who is behind in most of the first nine turns is
+ * given up. */
 #include "autotune/room.h"
 
 #include <math.h>
@@ -13,7 +16,7 @@
 #include <stdlib.h>
 
 static const double least_gain = 0.02, least_ahead = 0.75, hopeless = 1.25;
-enum { FINALISTS = 2, PAIRS = 31, HOPE = 7, MOST_SAMPLES = 8 };
+enum { FINALISTS = 3, TURNS = 31, HOPE = 9, FIRST_SAMPLES = 3, MOST_SAMPLES = 8 };
 
 typedef struct search {
     const tic_measurer *measurer;
@@ -80,14 +83,14 @@ static void cut(search *s, int most, int round) {
 }
 
 static tic_status halve(search *s, tic_error *err) {
-    int samples = 1;
+    int samples = FIRST_SAMPLES;
     for (int round = 1;; round++) {
         TIC_TRY(play_round(s, samples, err)); /* of the default too when nothing challenges it */
-        if (s->lefts <= FINALISTS && samples >= MOST_SAMPLES / 2)
+        if (s->lefts <= FINALISTS && samples == MOST_SAMPLES)
             return TIC_OK;
         int most = (s->lefts + 1) / 2;
         cut(s, most < FINALISTS ? FINALISTS : most, round);
-        samples = samples < MOST_SAMPLES ? 2 * samples : samples;
+        samples = 2 * samples < MOST_SAMPLES ? 2 * samples : MOST_SAMPLES;
     }
     return TIC_OK;
 }
@@ -97,48 +100,84 @@ static int compare_ratios(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* Default and challenger in turn, who goes first changing; median of the ratios of their times. */
-static tic_status duel(const search *s, int challenger, tic_search_result *out, tic_error *err) {
-    double ratio[PAIRS];
-    int i;
-    out->ahead = 0;
-    for (i = 0; i < PAIRS && (i < HOPE || out->ahead > HOPE / 2); i++) {
-        double theirs, mine;
-        if (i % 2 == 0)
-            TIC_TRY(sample(s, 0, &theirs, err));
-        TIC_TRY(sample(s, challenger, &mine, err));
-        if (i % 2 == 1)
-            TIC_TRY(sample(s, 0, &theirs, err));
-        ratio[i] = theirs / mine;
-        out->ahead += ratio[i] > 1;
+typedef struct finalist {
+    int candidate, turns, ahead;
+    bool in;
+    double ratio[TURNS]; /* the default's time over its own */
+} finalist;
+
+/* Each runs once, the default as number 0; who follows whom changes. */
+static tic_status take_turn(const search *s, finalist *f, int count, int turn, tic_error *err) {
+    double seconds[FINALISTS + 1];
+    for (int n = 0; n <= count; n++) {
+        const int i = (turn + (turn % 2 == 0 ? n : count - n)) % (count + 1);
+        if (i == 0 || f[i - 1].in)
+            TIC_TRY(sample(s, i == 0 ? 0 : f[i - 1].candidate, &seconds[i], err));
     }
-    out->pairs = i;
-    qsort(ratio, (size_t)i, sizeof ratio[0], compare_ratios);
-    out->gain = ratio[i / 2] - 1;
+    for (int i = 0; i < count; i++)
+        if (f[i].in) {
+            f[i].ratio[turn] = seconds[0] / seconds[i + 1];
+            f[i].ahead += f[i].ratio[turn] > 1;
+            f[i].turns++;
+        }
     return TIC_OK;
 }
 
-static tic_status finals(search *s, tic_search_result *out, tic_error *err) {
+static int choose_finalists(const search *s, finalist *f) {
     const tic_candidate *standing = &s->list[0];
+    int count = 0;
     for (int i = 0; i < s->lefts && i < FINALISTS; i++) {
         tic_candidate *c = &s->list[s->left[i]];
-        if (!(c->best * (1 + least_gain) <= standing->best)) {
-            lose(c, "%.1f %% %s than the default in the last round; 2 %% is needed",
-                 100 * fabs(standing->best / c->best - 1),
-                 c->best < standing->best ? "faster" : "slower");
-            continue;
-        }
-        TIC_TRY(duel(s, s->left[i], out, err));
-        if (out->gain >= least_gain && out->ahead >= least_ahead * out->pairs) {
-            out->winner = s->left[i];
-            for (int j = i + 1; j < s->lefts; j++)
-                lose(&s->list[s->left[j]], "second in the last round");
-            return TIC_OK;
-        }
-        lose(c, "not confirmed: %+.1f %% in the median of %d pairs, ahead in %d", 100 * out->gain,
-             out->pairs, out->ahead);
+        if (c->best < standing->best)
+            f[count++] = (finalist){.candidate = s->left[i], .in = true};
+        else
+            lose(c, "%.1f %% slower than the default in the last round",
+                 100 * (c->best / standing->best - 1));
     }
-    out->gain = 0;
+    return count;
+}
+
+/* Sets each ratio[0] to the median. */
+static int best_finalist(finalist *f, int count, tic_candidate *list) {
+    int best = -1;
+    for (int i = 0; i < count; i++) {
+        qsort(f[i].ratio, (size_t)f[i].turns, sizeof f[i].ratio[0], compare_ratios);
+        f[i].ratio[0] = f[i].ratio[f[i].turns / 2];
+        if (!(f[i].ratio[0] >= 1 + least_gain && f[i].ahead >= least_ahead * f[i].turns))
+            lose(&list[f[i].candidate],
+                 "not confirmed: %+.1f %% in the median of %d turns, ahead in %d; 2 %% is needed",
+                 100 * (f[i].ratio[0] - 1), f[i].turns, f[i].ahead);
+        else if (best < 0 || f[i].ratio[0] > f[best].ratio[0])
+            best = i;
+    }
+    return best;
+}
+
+static tic_status finals(search *s, tic_search_result *out, tic_error *err) {
+    finalist f[FINALISTS];
+    const int count = choose_finalists(s, f);
+    int in = count;
+    for (int turn = 0; turn < TURNS && in > 0; turn++) {
+        TIC_TRY(take_turn(s, f, count, turn, err));
+        for (int i = 0; turn + 1 == HOPE && i < count; i++)
+            if (f[i].ahead <= HOPE / 2) {
+                f[i].in = false;
+                in--;
+            }
+    }
+    const int best = best_finalist(f, count, s->list);
+    for (int i = 0; best >= 0 && i < count; i++)
+        if (i != best && s->list[f[i].candidate].why[0] == '\0')
+            lose(&s->list[f[i].candidate],
+                 "%+.1f %% in the median of %d turns: less than the winner",
+                 100 * (f[i].ratio[0] - 1), f[i].turns);
+    if (count > 0) {
+        const finalist *told = &f[best < 0 ? 0 : best];
+        *out = (tic_search_result){.winner = best < 0 ? 0 : told->candidate,
+                                   .gain = best < 0 ? 0 : told->ratio[0] - 1,
+                                   .pairs = told->turns,
+                                   .ahead = told->ahead};
+    }
     return TIC_OK;
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MOST_PROBLEMS = 16, FEWEST_CANDIDATES = 12, MOST_THREADS = 256 };
+enum { FEWEST_CANDIDATES = 12, MOST_THREADS = 256 };
 static const double shortest_sample = 3e-4; /* seconds; quicker problems are run several times */
 static const double hopeless = 2.5;         /* times the default's in the run that is checked */
 static const double busy_enough = 0.93;     /* of the cores while nothing but a loop runs */
@@ -23,8 +23,9 @@ const char *tic_fate_name(tic_fate fate) {
 
 typedef struct group {
     char key[TIC_PROBLEM_KEY];
-    const tic_problem *problem[MOST_PROBLEMS];
+    const tic_problem **problem; /* [count] */
     int count;
+    size_t capacity;
 } group;
 
 typedef struct tuning {
@@ -40,7 +41,7 @@ typedef struct tuning {
     group *group;
     int groups, at;
     double began, done, total; /* seconds; parts of the whole by estimate */
-    tic_operands *operands[MOST_PROBLEMS];
+    tic_operands **operands;   /* of the present key, one a problem */
     tic_candidate *list;
     int repeats;
 } tuning;
@@ -65,9 +66,19 @@ static bool wanted(const tic_tune_options *options, const char *key, const char 
            strstr(name, options->only) != NULL;
 }
 
-/* groups: room for `count`; NULL only counts. */
-static int make_groups(group *groups, const tic_plan *plan, const tic_problem *problems, int count,
-                       const tic_tune_options *options) {
+static void free_groups(group *groups, int count) {
+    for (int i = 0; groups != NULL && i < count; i++)
+        tic_free(groups[i].problem);
+    tic_free(groups);
+}
+
+/* *out is freed by free_groups, also after a failure. */
+static tic_status make_groups(group **out, int *groups_made, const tic_plan *plan,
+                              const tic_problem *problems, int count,
+                              const tic_tune_options *options, tic_error *err) {
+    *groups_made = 0;
+    TIC_TRY(tic_alloc(out, (size_t)count, sizeof **out, err));
+    group *groups = *out;
     int made = 0;
     for (int i = 0; i < count; i++) {
         char key[TIC_PROBLEM_KEY];
@@ -81,22 +92,24 @@ static int make_groups(group *groups, const tic_plan *plan, const tic_problem *p
         if (at == made) {
             groups[made] = (group){.count = 0};
             snprintf(groups[made++].key, sizeof key, "%s", key);
+            *groups_made = made;
         }
-        if (groups[at].count < MOST_PROBLEMS)
-            groups[at].problem[groups[at].count++] = &problems[i];
+        group *g = &groups[at];
+        TIC_TRY(
+            tic_reserve_one(&g->problem, (size_t)g->count, &g->capacity, sizeof *g->problem, err));
+        g->problem[g->count++] = &problems[i];
     }
-    return made;
+    return TIC_OK;
 }
 
 int tic_tune_missing(const tic_plan *plan, const tic_problem *problems, int count,
                      tic_dtype precision) {
     const tic_tune_options options = {.precision = precision};
     group *groups = NULL;
-    if (tic_alloc(&groups, (size_t)count, sizeof *groups, NULL) != TIC_OK)
-        return count;
-    int missing = make_groups(groups, plan, problems, count, &options);
-    tic_free(groups);
-    return missing;
+    int missing = 0;
+    const tic_status status = make_groups(&groups, &missing, plan, problems, count, &options, NULL);
+    free_groups(groups, missing);
+    return status == TIC_OK ? missing : count;
 }
 
 /* ---- time ----------------------------------------------------------------------------------- */
@@ -303,19 +316,22 @@ static void on_round(void *user, int left) {
     tell(user, left);
 }
 
-/* Shared evenly over what is still to be run, a candidate costing some seven runs of its own and
- * the default some sixty. */
+/* Shared evenly over what is still to be run, a candidate costing some eleven runs of its own and
+ * default and finals some 130. In few steps: a second tuning should try the same candidates. */
 static int limit_of(const tuning *t, double scale) {
     const double left = t->options->seconds - (tic_now() - t->began);
     const double runs = (t->total - t->done) * scale;
-    double limit = (left / runs - 60) / 7;
-    return limit < FEWEST_CANDIDATES ? FEWEST_CANDIDATES
-           : limit > TIC_CANDIDATES  ? TIC_CANDIDATES
-                                     : (int)limit;
+    const double limit = (left / runs - 130) / 11;
+    static const int steps[] = {TIC_CANDIDATES, 35, 25, 17};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        if (limit >= steps[i])
+            return steps[i];
+    return FEWEST_CANDIDATES;
 }
 
 static tic_status make_operands(tuning *t, tic_error *err) {
     const group *g = &t->group[t->at];
+    TIC_TRY(tic_alloc(&t->operands, (size_t)g->count, sizeof *t->operands, err));
     for (int i = 0; i < g->count; i++) {
         TIC_TRY(tic_operands_new(&t->operands[i], g->problem[i], t->options->precision, err));
         TIC_TRY(tic_operands_prepare(t->operands[i], t->ctx, err));
@@ -325,10 +341,10 @@ static tic_status make_operands(tuning *t, tic_error *err) {
 }
 
 static void free_operands(tuning *t) {
-    for (int i = 0; i < MOST_PROBLEMS; i++) {
+    for (int i = 0; t->operands != NULL && i < t->group[t->at].count; i++)
         tic_operands_free(t->operands[i]);
-        t->operands[i] = NULL;
-    }
+    tic_free(t->operands);
+    t->operands = NULL;
     tic_free(t->list);
     t->list = NULL;
 }
@@ -444,15 +460,15 @@ static tic_status open_tuning(tuning *t, tic_error *err) {
 tic_status tic_tune(tic_plan *plan, const tic_problem *problems, int count,
                     const tic_tune_options *options, tic_error *err) {
     tuning t = {.options = options, .began = tic_now()};
-    TIC_TRY(tic_alloc(&t.group, (size_t)count, sizeof *t.group, err));
-    t.groups = make_groups(t.group, plan, problems, count, options);
-    tic_status status = t.groups > 0 ? open_tuning(&t, err) : TIC_OK;
+    tic_status status = make_groups(&t.group, &t.groups, plan, problems, count, options, err);
+    if (status == TIC_OK && t.groups > 0)
+        status = open_tuning(&t, err);
     for (int i = 0; i < t.groups && status == TIC_OK; i++)
         t.total += expected(&t, &t.group[i]);
     for (t.at = 0; t.at < t.groups && status == TIC_OK; t.at++)
         status = tune_key(&t, plan, err);
     tic_ctx_free(t.ctx);
     tic_plan_free(t.trial);
-    tic_free(t.group);
+    free_groups(t.group, t.groups);
     return status;
 }

@@ -253,6 +253,33 @@ Test(tune, fills_a_plan_that_runs) {
     }
 }
 
+/* One key speaks for all shapes of a layernorm, however many a model has. */
+enum { MANY = 40 };
+static void on_many(void *user, const tic_tuned *t) {
+    uint64_t bytes = 0;
+    for (int i = 1; i <= MANY; i++) {
+        const tic_layernorm_args a = {.rows = i, .d = 24, .y = tic_f32(NULL, 24)};
+        bytes += tic_demand_of(TIC_OP_LAYERNORM, &a).bytes;
+    }
+    cr_expect_eq(t->bytes, bytes, "%llu bytes, not %llu", (unsigned long long)t->bytes,
+                 (unsigned long long)bytes);
+    cr_expect_not_null(strstr(t->name, "39 others"), "%s", t->name);
+    ++*(int *)user;
+}
+
+Test(tune, measures_every_problem_of_a_key) {
+    tic_problem list[MANY];
+    tic_plan *plan = NULL;
+    int keys = 0;
+    for (int i = 0; i < MANY; i++)
+        list[i] = (tic_problem){.name = "norm", .op = TIC_OP_LAYERNORM, .m = i + 1, .n = 24};
+    OK(tic_plan_new(&plan, &err));
+    const tic_tune_options options = {.threads = 1, .seconds = 1, .done = on_many, .user = &keys};
+    OK(tic_tune(plan, list, MANY, &options, &err));
+    cr_expect_eq(keys, 1);
+    tic_plan_free(plan);
+}
+
 Test(tune, stops_and_keeps_what_it_found) {
     tic_plan *plan = NULL;
     seen s = {.stop_after = 2};
