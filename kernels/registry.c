@@ -74,8 +74,8 @@ static const tic_scores_micro scores_portable = {&tic_scores_products_portable,
     }
 /* Scores are worked on in blocks of `block` rows and columns, a multiple of 32. */
 #define SCORES(op, driver)                                                                         \
-    SCORES_ROW("amx", op, TIC_ISA_AVX2 | TIC_ISA_AVX512 | TIC_ISA_AMX_BF16, 1 << TIC_BF16, driver, \
-               scores_amx, 320, "tiles of 32x32 by TDPBF16PS"),                                    \
+    SCORES_ROW("amx", op, TIC_ISA_AVX2 | TIC_ISA_AVX512 | TIC_ISA_AVX512_BF16 | TIC_ISA_AMX_BF16,  \
+               1 << TIC_BF16, driver, scores_amx, 320, "tiles of 32x32 by TDPBF16PS"),             \
         SCORES_ROW("avx512", op, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH, driver, scores_avx512, 320,  \
                    "tiles of 14x32 by FMA; bf16 is rounded to"),                                   \
         SCORES_ROW("avx2", op, TIC_ISA_AVX2, BOTH, driver, scores_avx2, 192,                       \

@@ -5,6 +5,7 @@
 #include "cpu.h"
 #include "file.h"
 #include "hash.h"
+#include "integers.h"
 #include "memory.h"
 #include "names.h"
 #include "random.h"

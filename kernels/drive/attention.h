@@ -65,10 +65,6 @@ static inline int64_t tic_attention_part(int64_t left, int64_t most) {
     return (uint32_t)(left + parts - 1) / parts;
 }
 
-static inline int64_t tic_attention_round_up(int64_t n, int64_t lanes) {
-    return (n + lanes - 1) / lanes * lanes;
-}
-
 /* To be called beside every tile: asks for some lines of the next unit. */
 static inline void tic_attention_look_ahead(tic_attention_ahead *h) {
     h->tiles++;

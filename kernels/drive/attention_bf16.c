@@ -47,18 +47,6 @@ typedef struct block { /* of queries of a task */
     int64_t known;   /* of dK's and dV's rows, those that hold sums already */
 } block;
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
-static int64_t round_up(int64_t n, int64_t unit) {
-    return tic_attention_round_up(n, unit);
-}
-
 /* ---- scratch -------------------------------------------------------------------------------- */
 
 /* Cuts `at` into the buffers, or with NULL only measures. */
@@ -86,8 +74,9 @@ static size_t lay_out(const sizes *s, char *at, buffers *b) {
 }
 
 static sizes sizes_of(int64_t queries, int64_t keys, int64_t head_dim, int64_t rows) {
-    sizes s = {round_up(keys, STEP), least(round_up(queries, STEP), round_up(rows, STEP)),
-               round_up(head_dim, STEP), 0};
+    sizes s = {tic_round_up(keys, STEP),
+               tic_least(tic_round_up(queries, STEP), tic_round_up(rows, STEP)),
+               tic_round_up(head_dim, STEP), 0};
     s.bytes = lay_out(&s, NULL, &(buffers){0});
     return s;
 }
@@ -146,7 +135,7 @@ static void multiply_pairs(task *t, const product *p, int64_t rows) {
     for (int64_t j = 0, vectors; j < cols; j += vectors) {
         vectors = tic_attention_part(cols - j, pairs->vectors);
         for (int64_t i = 0, part; i < rows; i += part) {
-            const int64_t left = least(rows, round_up(i + 1, TILE)) - i;
+            const int64_t left = tic_least(rows, tic_round_up(i + 1, TILE)) - i;
             part = tic_attention_part(left, pairs->rows[vectors - 1]);
             const tic_amx_block b = block_at(p, i, j * TILE);
             pairs->tile[vectors - 1][part - 1](&b, k, p->add);
@@ -157,8 +146,8 @@ static void multiply_pairs(task *t, const product *p, int64_t rows) {
 }
 
 static void multiply(task *t, product p, int64_t rows, int64_t cols, int64_t k) {
-    p.rows = round_up(rows, TILE);
-    p.cols = round_up(cols, TILE);
+    p.rows = tic_round_up(rows, TILE);
+    p.cols = tic_round_up(cols, TILE);
     p.k = k;
     if (rows <= 0 || cols <= 0)
         return;
@@ -172,7 +161,7 @@ enum { PART = 2 * TILE }; /* rows or columns that are decided on together */
 
 /* The first query of a block that sees key j, in whole parts. */
 static int64_t first_seeing(const task *t, const block *b, int64_t j) {
-    return t->one.a->causal ? most(0, j - b->visible + 1) / PART * PART : 0;
+    return t->one.a->causal ? tic_most(0, j - b->visible + 1) / PART * PART : 0;
 }
 
 /* s[keys, queries] = x[keys, d] yᵀ; queries of which none sees any of 32 keys are left out. */
@@ -181,7 +170,7 @@ static void scores(task *t, const block *b, const tic_bf16 *x, const tic_bf16 *y
     for (int64_t j = 0; j < b->keys; j += part) {
         const int64_t q = first_seeing(t, b, j);
         const product p = make_product(x + j * d, d, y + q * d, d / STEP, s + j * ld + q, ld);
-        multiply(t, p, least(part, b->keys - j), b->queries - q, d);
+        multiply(t, p, tic_least(part, b->keys - j), b->queries - q, d);
     }
 }
 
@@ -191,8 +180,8 @@ static void over_queries(task *t, const block *b, const tic_bf16 *w, const tic_b
     const int64_t d = t->size.d, ld = t->size.rows, steps = ld / STEP;
     for (int64_t j = 0, part; j < b->keys; j += part) {
         const bool known = j < b->known;
-        const int64_t left = (known ? least(b->known, b->keys) : b->keys) - j;
-        part = t->one.a->causal ? least(left, PART) : left;
+        const int64_t left = (known ? tic_least(b->known, b->keys) : b->keys) - j;
+        part = t->one.a->causal ? tic_least(left, PART) : left;
         const int64_t q = first_seeing(t, b, j);
         product p = make_product(w + j * ld + q, ld, y + q / STEP * (TIC_TILE_BYTES / 2), steps,
                                  out + j * d, d);
@@ -206,7 +195,7 @@ static void over_queries(task *t, const block *b, const tic_bf16 *w, const tic_b
 static void over_keys(task *t, const block *b, float *out) {
     const int64_t steps = t->size.keys / STEP, part = t->one.a->causal ? PART : b->queries;
     for (int64_t q = 0; q < b->queries; q += part) {
-        const int64_t count = least(part, b->queries - q);
+        const int64_t count = tic_least(part, b->queries - q);
         const int64_t keys = tic_attention_visible(&t->one, b->first + q + count - 1);
         product p = make_product(t->at.turned, 0, t->at.pairs + q * t->size.keys, steps, out + q,
                                  t->size.rows);
@@ -251,19 +240,19 @@ static bool next_block(const task *t, block *b) {
     const int64_t first = b->first + b->queries;
     if (first >= t->one.queries)
         return false;
-    const int64_t steps = round_up(t->one.queries - first, STEP) / STEP;
+    const int64_t steps = tic_round_up(t->one.queries - first, STEP) / STEP;
     const int64_t rows = tic_attention_part(steps, t->size.rows / STEP) * STEP;
-    const int64_t queries = least(rows, t->one.queries - first);
+    const int64_t queries = tic_least(rows, t->one.queries - first);
     *b = (block){first, queries, tic_attention_visible(&t->one, first + queries - 1),
                  tic_attention_visible(&t->one, first),
                  first == 0        ? 0
-                 : t->micro->tiles ? round_up(b->keys, TILE)
+                 : t->micro->tiles ? tic_round_up(b->keys, TILE)
                                    : b->keys};
     return true;
 }
 
 static tic_attention_scores scores_of(const task *t, const block *b) {
-    return (tic_attention_scores){b->keys,          round_up(b->queries, TILE),
+    return (tic_attention_scores){b->keys,          tic_round_up(b->queries, TILE),
                                   t->one.a->causal, b->visible,
                                   t->one.a->scale,  t->size.rows};
 }
@@ -271,13 +260,13 @@ static tic_attention_scores scores_of(const task *t, const block *b) {
 static void forward_task(task *t) {
     const tic_attention_args *a = t->one.a;
     const buffers *at = &t->at;
-    const int64_t d = t->size.d, keys = round_up(t->one.keys, STEP);
+    const int64_t d = t->size.d, keys = tic_round_up(t->one.keys, STEP);
     const int64_t stride = t->size.keys / STEP * TIC_TILE_BYTES;
     copy(t, a->k, t->one.first_key, t->one.keys, keys, at->k);
     copy(t, a->v, t->one.first_key, t->one.keys, keys, at->v);
     pack(t, t->micro->packing->a, false, at->v, keys, t->size.keys / STEP, at->turned);
     for (block b = {0}; next_block(t, &b);) {
-        const int64_t query = t->one.first_query + b.first, padded = round_up(b.queries, TILE);
+        const int64_t query = t->one.first_query + b.first, padded = tic_round_up(b.queries, TILE);
         const tic_attention_scores s = scores_of(t, &b);
         copy(t, a->q, query, b.queries, padded, at->q);
         pack(t, t->micro->packing->b, true, at->q, padded, d / STEP, at->q_across);
@@ -297,14 +286,14 @@ static void backward_task(task *t) {
     const tic_attention_args *a = t->one.a;
     const buffers *at = &t->at;
     const tic_amx_packing *packing = t->micro->packing;
-    const int64_t d = t->size.d, keys = round_up(t->one.keys, STEP);
+    const int64_t d = t->size.d, keys = tic_round_up(t->one.keys, STEP);
     const int64_t stride = t->size.keys / STEP * TIC_TILE_BYTES, steps = t->size.rows / STEP;
     copy(t, a->k, t->one.first_key, t->one.keys, keys, at->k);
     copy(t, a->v, t->one.first_key, t->one.keys, keys, at->v);
     pack(t, packing->a, false, at->k, keys, t->size.keys / STEP, at->turned);
     for (block b = {0}; next_block(t, &b);) {
         const int64_t query = t->one.first_query + b.first;
-        const int64_t tiled = round_up(b.queries, TILE), padded = round_up(b.queries, STEP);
+        const int64_t tiled = tic_round_up(b.queries, TILE), padded = tic_round_up(b.queries, STEP);
         const tic_attention_scores s = scores_of(t, &b);
         copy(t, a->q, query, b.queries, padded, at->q);
         copy(t, a->d_o, query, b.queries, padded, at->d_o);

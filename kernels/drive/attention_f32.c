@@ -38,10 +38,8 @@ typedef struct task {
 
 static sizes sizes_of(int64_t queries, int64_t keys, int64_t head_dim, const int *knobs,
                       int64_t lanes) {
-    const int64_t all = tic_attention_round_up(queries, lanes),
-                  most = tic_attention_round_up(knobs[0], lanes);
-    return (sizes){queries, keys, all < most ? all : most, tic_attention_round_up(head_dim, lanes),
-                   knobs[1]};
+    const int64_t all = tic_round_up(queries, lanes), most = tic_round_up(knobs[0], lanes);
+    return (sizes){queries, keys, all < most ? all : most, tic_round_up(head_dim, lanes), knobs[1]};
 }
 
 /* Cuts `block` into the buffers, or with NULL only measures: the number of floats. */
@@ -122,14 +120,6 @@ typedef struct block { /* of queries of a task */
     int64_t known;   /* that the block before it sees */
 } block;
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
 /* The next block; false when there is none. Blocks are whole vectors but for the last. */
 static bool next_block(const task *t, block *b) {
     const int64_t lanes = t->micro->products->lanes, first = b->first + b->queries;
@@ -137,7 +127,7 @@ static bool next_block(const task *t, block *b) {
         return false;
     const int64_t vectors = (t->one.queries - first + lanes - 1) / lanes;
     const int64_t padded = tic_attention_part(vectors, t->size.rows / lanes) * lanes;
-    const int64_t queries = least(padded, t->one.queries - first);
+    const int64_t queries = tic_least(padded, t->one.queries - first);
     *b = (block){first,
                  queries,
                  padded,
@@ -158,7 +148,7 @@ static void scores(task *t, const block *b, view x, const float *yt, float *s) {
             rows = tic_attention_part(b->keys - j, p->rows[vectors - 1]);
             int64_t skip = 0;
             if (t->one.a->causal)
-                skip = least(most(0, (j - b->visible + 1 - q) / p->lanes), vectors);
+                skip = tic_least(tic_most(0, (j - b->visible + 1 - q) / p->lanes), vectors);
             const tic_attention_into into = {s + j * ld + q + skip * p->lanes,
                                              ld * (int64_t)sizeof(float), NULL, 0};
             if (skip == vectors)
@@ -181,7 +171,7 @@ static void over_queries(task *t, const block *b, const float *w, view y, view o
         for (int64_t j = 0, rows; j < b->keys; j += rows) {
             const bool known = j < b->known;
             rows = tic_attention_part((known ? b->known : b->keys) - j, p->rows[vectors - 1]);
-            const int64_t q = t->one.a->causal ? most(0, j - b->visible + 1) : 0;
+            const int64_t q = t->one.a->causal ? tic_most(0, j - b->visible + 1) : 0;
             const tic_attention_into into = {out.data + j * out.ld + c,
                                              out.ld * (int64_t)sizeof(float), NULL, known};
             p->along[vectors - 1][rows - 1](b->queries - q, w + j * ld + q, ld,

@@ -18,14 +18,6 @@ bool tic_scores_kept(int64_t b) {
     return b <= KEPT;
 }
 
-static int64_t round_up(int64_t n, int64_t unit) {
-    return (n + unit - 1) / unit * unit;
-}
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* ---- sweeps --------------------------------------------------------------------------------- */
 
 static void wait_for(const int64_t *done, int64_t block) {
@@ -71,7 +63,7 @@ static int64_t per_unit(const tic_scores *s) {
 }
 
 static int64_t units_of(const tic_scores *s, int64_t elements) {
-    return round_up((elements + per_unit(s) - 1) / per_unit(s), s->micro->products->k_unit);
+    return tic_round_up((elements + per_unit(s) - 1) / per_unit(s), s->micro->products->k_unit);
 }
 
 static bool pairs(const tic_scores *s) {
@@ -89,7 +81,7 @@ static bool transposed(const tic_scores *s) {
 
 /* Rows of image_panels a block: d, rounded up to what a call touches, or whole panels. */
 static int64_t image_height(const tic_scores *s) {
-    return transposed(s) ? round_up(s->d, s->micro->products->strip)
+    return transposed(s) ? tic_round_up(s->d, s->micro->products->strip)
                          : s->panels * s->micro->products->panel;
 }
 
@@ -118,7 +110,7 @@ static void take_thread(const tic_scores *s, parts *from, tic_scores_thread *t) 
     t->ds_rows = take(from, gradients && pairs(s), block * block, sizeof(tic_bf16));
     t->ds_pairs = take(from, gradients && pairs(s), block / 2 * (block + APART), 4);
     t->d_text = take(from, gradients && transposed(s),
-                     round_up(s->d, s->micro->products->strip) * block, sizeof(float));
+                     tic_round_up(s->d, s->micro->products->strip) * block, sizeof(float));
     t->tile = take(from, gradients, s->micro->products->strip * panel, sizeof(float));
 }
 
@@ -147,7 +139,7 @@ size_t tic_scores_plan(const tic_ctx *ctx, tic_scores *s) {
     const int64_t panel = s->micro->products->panel;
     parts counted = {0};
     s->kept = tic_scores_kept(s->b);
-    s->block = least(round_up((s->b + STRIPES - 1) / STRIPES, UNIT), s->most / UNIT * UNIT);
+    s->block = tic_least(tic_round_up((s->b + STRIPES - 1) / STRIPES, UNIT), s->most / UNIT * UNIT);
     s->blocks = (s->b + s->block - 1) / s->block;
     s->ld = (s->kept ? s->blocks * s->block : s->block) + APART;
     s->d_units = units_of(s, s->d);
@@ -183,10 +175,10 @@ static void pack_panels(const tic_scores *s, int64_t rows, const void *x, void *
     const int64_t panel = s->micro->products->panel;
     const size_t size = pairs(s) ? sizeof(tic_bf16) : sizeof(float);
     for (int64_t q = 0; q < s->panels; q++)
-        s->micro->vec->interleave(s->micro->products->unit, rows, least(panel, s->d - q * panel),
-                                  (const char *)x + (size_t)(q * panel) * size,
-                                  s->lda * per_unit(s), (float *)out + q * apart * panel, units,
-                                  panel);
+        s->micro->vec->interleave(
+            s->micro->products->unit, rows, tic_least(panel, s->d - q * panel),
+            (const char *)x + (size_t)(q * panel) * size, s->lda * per_unit(s),
+            (float *)out + q * apart * panel, units, panel);
 }
 
 /* The same rows transposed, [d, units]. */
@@ -195,7 +187,7 @@ static void pack_transposed(const tic_scores *s, int64_t rows, const void *x, vo
     enum { COLUMNS = 16 };
     uint32_t few[COLUMNS * TIC_SCORES_COLUMNS / 2];
     for (int64_t c = 0; c < s->d; c += COLUMNS) {
-        const int64_t n = least(COLUMNS, s->d - c);
+        const int64_t n = tic_least(COLUMNS, s->d - c);
         s->micro->vec->interleave(TIC_BF16, rows, n, (const tic_bf16 *)x + c, 2 * s->lda, few,
                                   units, COLUMNS);
         s->micro->vec->transpose(units, n, few, COLUMNS, (float *)out + c * units, units, units);
@@ -215,7 +207,7 @@ static float *image_panels(const tic_scores *s, int64_t r) {
 }
 
 static void prepare_block(const tic_scores *s, int64_t r) {
-    const int64_t first = r * s->block, rows = least(s->block, s->b - first);
+    const int64_t first = r * s->block, rows = tic_least(s->block, s->b - first);
     const int64_t units = s->block / per_unit(s);
     for (int64_t i = first; i < first + rows; i++) {
         s->row.sum[i] = s->column.sum[i] = 0;
@@ -246,14 +238,14 @@ void tic_scores_leave(tic_ctx *ctx, tic_op op, const tic_scores *s) {
 void tic_scores_begin_stripe(const tic_scores *s, int thread, int64_t stripe, bool panels) {
     const tic_scores_thread *t = &s->thread[thread];
     const int64_t panel = s->micro->products->panel, first = stripe * s->block;
-    const int64_t n = least(s->block, s->b - first), units = s->block / per_unit(s);
+    const int64_t n = tic_least(s->block, s->b - first), units = s->block / per_unit(s);
     const void *rows = s->text + first * s->d;
     if (s->precision == TIC_BF16) {
         pack_rows(s, n, rows, t->text_rows);
         rows = t->text_rows;
     }
     for (int64_t j = 0; j < n; j += panel)
-        s->micro->vec->transpose(least(panel, n - j), s->lda, (const float *)rows + j * s->lda,
+        s->micro->vec->transpose(tic_least(panel, n - j), s->lda, (const float *)rows + j * s->lda,
                                  s->lda, (float *)t->text_scores + j * s->d_units, panel, panel);
     if (panels)
         pack_panels(s, n, rows, t->text_panels, units, units);
@@ -262,7 +254,7 @@ void tic_scores_begin_stripe(const tic_scores *s, int thread, int64_t stripe, bo
 /* ---- products ------------------------------------------------------------------------------- */
 
 static void count(const tic_scores *s, tic_scores_thread *t, int64_t rows, int64_t k) {
-    rows = round_up(rows, s->micro->products->row_unit);
+    rows = tic_round_up(rows, s->micro->products->row_unit);
     t->issued += (uint64_t)(rows * s->micro->products->panel * k * per_unit(s));
 }
 
@@ -281,7 +273,7 @@ void tic_scores_end_block(const tic_scores *s) {
 }
 
 int64_t tic_scores_strips(const tic_scores *s, int64_t block) {
-    return strips_of(s, least(s->block, s->b - block * s->block));
+    return strips_of(s, tic_least(s->block, s->b - block * s->block));
 }
 
 tic_scores_strip tic_scores_strip_of(const tic_scores *s, int thread, int64_t stripe, int64_t block,
@@ -289,11 +281,11 @@ tic_scores_strip tic_scores_strip_of(const tic_scores *s, int thread, int64_t st
     const tic_scores_products *products = s->micro->products;
     tic_scores_thread *t = &s->thread[thread];
     const int64_t top = block * s->block, left = stripe * s->block;
-    const int64_t rows = least(s->block, s->b - top), strips = strips_of(s, rows);
-    const int64_t first = strip * rows / strips, n = least(s->block, s->b - left);
+    const int64_t rows = tic_least(s->block, s->b - top), strips = strips_of(s, rows);
+    const int64_t first = strip * rows / strips, n = tic_least(s->block, s->b - left);
     tic_scores_strip out = {.rows = (strip + 1) * rows / strips - first,
                             .n = n,
-                            .padded = round_up(n, products->panel),
+                            .padded = tic_round_up(n, products->panel),
                             .ld = s->ld,
                             .scale = s->scale,
                             .diagonal = top + first - left};
@@ -347,7 +339,7 @@ static void multiply(const tic_scores *s, tic_scores_thread *t, const operand *x
         const int64_t i = x->panels_inside ? at / s->panels : at % strips;
         const int64_t first = i * rows / strips, count = (i + 1) * rows / strips - first;
         multiply_tile(s, t, x->call, count, k, x->a + first * x->step, x->lda, b + q * apart,
-                      c + first * s->d + q * panel, s->d, least(panel, s->d - q * panel),
+                      c + first * s->d + q * panel, s->d, tic_least(panel, s->d - q * panel),
                       accumulate);
     }
 }
@@ -373,7 +365,7 @@ static void multiply_transposed(const tic_scores *s, tic_scores_thread *t, int64
     const int64_t lda = s->block / 2;
     for (int64_t c = 0; c < s->d; c += products->strip)
         for (int64_t j = 0; j < padded; j += products->panel) {
-            const int64_t rows = least(products->strip, s->d - c);
+            const int64_t rows = tic_least(products->strip, s->d - c);
             products->rows((int)rows, k, images + c * lda, lda, t->ds_pairs + j * lda,
                            t->d_text + c * s->block + j, s->block, accumulate);
             count(s, t, rows, k);
@@ -385,8 +377,8 @@ void tic_scores_multiply(const tic_scores *s, int thread, int64_t stripe, int64_
     const tic_scores_products *products = s->micro->products;
     tic_scores_thread *t = &s->thread[thread];
     const int64_t top = block * s->block, left = stripe * s->block;
-    const int64_t rows = least(s->block, s->b - top), n = least(s->block, s->b - left);
-    const int64_t padded = round_up(n, products->panel), units = s->block / per_unit(s);
+    const int64_t rows = tic_least(s->block, s->b - top), n = tic_least(s->block, s->b - left);
+    const int64_t padded = tic_round_up(n, products->panel), units = s->block / per_unit(s);
     float *ds = s->kept ? s->whole + top * s->ld + left : t->block;
     operand of_image = {products->rows, ds, s->ld, s->ld, false};
     operand of_text = {products->columns, ds, 1, s->ld, true};
@@ -409,7 +401,7 @@ void tic_scores_multiply(const tic_scores *s, int thread, int64_t stripe, int64_
 }
 
 void tic_scores_end_stripe(const tic_scores *s, int thread, int64_t stripe, float *d_text) {
-    const int64_t left = stripe * s->block, n = least(s->block, s->b - left);
+    const int64_t left = stripe * s->block, n = tic_least(s->block, s->b - left);
     if (transposed(s))
         s->micro->vec->transpose(s->d, n, s->thread[thread].d_text, s->block, d_text + left * s->d,
                                  s->d, s->d);

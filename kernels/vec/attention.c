@@ -72,10 +72,6 @@ static void unpack(int64_t rows, int64_t d, const float *in, int64_t padded, voi
 
 static const float log2_e = 1.44269504f, ln_2 = 0.693147181f;
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* One vector of queries, from the q-th on. All of them see the first `full` keys, and the last one
  * the first `seen`. */
 ALWAYS_INLINE void softmax_column(const tic_attention_scores *t, int64_t q, int64_t full,
@@ -108,7 +104,7 @@ ALWAYS_INLINE void softmax_column(const tic_attention_scores *t, int64_t q, int6
     }
     /* a tile of queries that goes on in the next vector reads a few keys more, and one of keys that
      * begins in the vector before a few queries */
-    for (; j < least(seen + TIC_ATTENTION_TILE_ROWS, t->keys); j++)
+    for (; j < tic_least(seen + TIC_ATTENTION_TILE_ROWS, t->keys); j++)
         vf_store(s + j * ld, vf_set(0));
     vf_store(lse, vf_fma(top, vf_set(ln_2), vf_log(sum)));
     vf_store(reciprocal, 1 / sum);
@@ -116,8 +112,9 @@ ALWAYS_INLINE void softmax_column(const tic_attention_scores *t, int64_t q, int6
 
 static void softmax(const tic_attention_scores *t, float *s, float *lse, float *reciprocal) {
     for (int64_t q = 0; q < t->queries; q += VF_LANES) {
-        const int64_t full = t->causal ? least(t->visible + q, t->keys) : t->keys;
-        const int64_t seen = t->causal ? least(t->visible + q + VF_LANES - 1, t->keys) : t->keys;
+        const int64_t full = t->causal ? tic_least(t->visible + q, t->keys) : t->keys;
+        const int64_t seen =
+            t->causal ? tic_least(t->visible + q + VF_LANES - 1, t->keys) : t->keys;
         softmax_column(t, q, full, seen, s + q, lse + q, reciprocal + q);
     }
 }
@@ -151,7 +148,7 @@ ALWAYS_INLINE void backward_column(const tic_attention_scores *t, int64_t q, int
         vf ds = vf_load(s + j * ld) * vf_fma(vf_load(dp + j * ld), scale, less);
         vf_store(dp + j * ld, vf_keep_after(j - t->visible - q, ds, 0));
     }
-    for (; j < least(seen + TIC_ATTENTION_TILE_ROWS, t->keys); j++) {
+    for (; j < tic_least(seen + TIC_ATTENTION_TILE_ROWS, t->keys); j++) {
         vf_store(s + j * ld, vf_set(0));
         vf_store(dp + j * ld, vf_set(0));
     }
@@ -159,8 +156,9 @@ ALWAYS_INLINE void backward_column(const tic_attention_scores *t, int64_t q, int
 
 static void softmax_backward(const tic_attention_scores *t, float *s, float *dp, const float *lse) {
     for (int64_t q = 0; q < t->queries; q += VF_LANES) {
-        const int64_t full = t->causal ? least(t->visible + q, t->keys) : t->keys;
-        const int64_t seen = t->causal ? least(t->visible + q + VF_LANES - 1, t->keys) : t->keys;
+        const int64_t full = t->causal ? tic_least(t->visible + q, t->keys) : t->keys;
+        const int64_t seen =
+            t->causal ? tic_least(t->visible + q + VF_LANES - 1, t->keys) : t->keys;
         backward_column(t, q, full, seen, s + q, dp + q, lse + q);
     }
 }

@@ -85,10 +85,6 @@ static void round_transposed(int64_t rows, int64_t d, const float *in, int64_t l
 
 /* ---- softmax -------------------------------------------------------------------------------- */
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* Pair of keys (j, j + 1), queries q on, in tiles `stride` bytes apart. */
 static void store_pairs(void *tiles, int64_t stride, int64_t j, int64_t q, vu pairs) {
     unsigned char *tile = (unsigned char *)tiles + q / TILE * stride;
@@ -145,8 +141,9 @@ ALWAYS_INLINE void softmax_column(const tic_attention_scores *t, int64_t q, int6
 static void softmax(const tic_attention_scores *t, const float *s, float *lse, float *reciprocal,
                     void *tiles, int64_t stride) {
     for (int64_t q = 0; q < t->queries; q += VF_LANES) {
-        const int64_t full = t->causal ? least(t->visible + q, t->keys) : t->keys;
-        const int64_t seen = t->causal ? least(t->visible + q + VF_LANES - 1, t->keys) : t->keys;
+        const int64_t full = t->causal ? tic_least(t->visible + q, t->keys) : t->keys;
+        const int64_t seen =
+            t->causal ? tic_least(t->visible + q + VF_LANES - 1, t->keys) : t->keys;
         softmax_column(t, q, full, seen, s + q, lse + q, reciprocal + q, tiles, stride);
     }
 }
@@ -207,8 +204,9 @@ static void softmax_backward(const tic_attention_scores *t, float *s, const floa
                              int64_t stride) {
     int64_t q = 0;
     for (; q < t->queries; q += VF_LANES) {
-        const int64_t full = t->causal ? least(t->visible + q, t->keys) : t->keys;
-        const int64_t seen = t->causal ? least(t->visible + q + VF_LANES - 1, t->keys) : t->keys;
+        const int64_t full = t->causal ? tic_least(t->visible + q, t->keys) : t->keys;
+        const int64_t seen =
+            t->causal ? tic_least(t->visible + q + VF_LANES - 1, t->keys) : t->keys;
         backward_column(t, q, full, seen, s + q, dp + q, lse + q, p + q, ds + q, tiles, stride);
     }
     const vh none = round_pair(vf_set(0), vf_set(0)).low;
