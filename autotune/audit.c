@@ -37,6 +37,7 @@ typedef struct worker {
     const tic_audit_options *options;
     tic_ctx *ctx;
     tic_trace *trace;
+    uint64_t most; /* instructions to be stepped of a problem's calls; 0: all that must be */
 } worker;
 
 /* ---- sizes ------------------------------------------------------------------------------------
@@ -258,7 +259,7 @@ static tic_status catch_all(worker *w, const tic_problem *problem, tic_audit_row
     const uint64_t logical = logical_now(w->ctx);
     tic_status status = issued_now(&before, err);
     if (status == TIC_OK)
-        status = tic_trace_catch(w->trace, call, &r, &executed, err);
+        status = tic_trace_catch(w->trace, call, &r, w->most, &executed, err);
     if (status == TIC_OK)
         status = issued_now(&after, err);
     row->logical = logical_now(w->ctx) - logical;
@@ -347,6 +348,41 @@ static tic_status persist(tic_status (*way)(worker *w, const tic_problem *proble
     return status;
 }
 
+/* With half the rows and columns, or half of what stands for them. */
+static tic_problem halved(const tic_problem *p, const tic_problem *small) {
+    tic_problem half = *p;
+    half.m = p->m / 2 > small->m ? p->m / 2 : small->m;
+    if (p->op == TIC_OP_GEMM)
+        half.n = p->n / 2 > small->n ? p->n / 2 : small->n;
+    else if (p->op != TIC_OP_CONTRASTIVE && p->op != TIC_OP_DISTILL) {
+        half.heads = p->heads / 2 > small->heads ? p->heads / 2 : small->heads;
+        if (half.m == p->m && half.heads == p->heads)
+            half.length = p->length / 2 > small->length ? p->length / 2 : small->length;
+    }
+    return half;
+}
+
+/* Catches the problem's calls, or those of a smaller one that does not take too long. */
+static tic_status catch_in_time(worker *w, tic_problem *problem, const tic_problem *small,
+                                tic_audit_row *row, tic_error *err) {
+    enum { A_SECOND = 5000000 };
+    const double seconds = w->options->seconds > 0 ? w->options->seconds : 1;
+    w->most = (uint64_t)(seconds * A_SECOND);
+    tic_status status = persist(catch_all, w, problem, row, err);
+    while (status == TIC_ERESOURCE) {
+        const tic_problem half = halved(problem, small);
+        const bool least = memcmp(&half, problem, sizeof half) == 0;
+        if (least)
+            w->most = 0;
+        *problem = half;
+        describe(problem, row->size, sizeof row->size);
+        status = persist(catch_all, w, problem, row, err);
+        if (least)
+            break;
+    }
+    return status;
+}
+
 static tic_status prove(worker *w, const item *it, tic_audit_row *row, tic_error *err) {
     int variant;
     TIC_TRY(choose(w, it, row, &variant, err));
@@ -360,8 +396,8 @@ static tic_status prove(worker *w, const item *it, tic_audit_row *row, tic_error
     else /* nothing to catch; a smaller one shows as much */
         large = small;
     describe(&large, row->size, sizeof row->size);
+    TIC_TRY(catch_in_time(w, &large, &small, row, err));
     row->whole = strcmp(row->size, row->whole_size) == 0;
-    TIC_TRY(persist(catch_all, w, &large, row, err));
     row->holds = row->why[0] == '\0';
     return TIC_OK;
 }

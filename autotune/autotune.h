@@ -174,6 +174,8 @@ typedef struct tic_audit_options {
     const char *variant; /* NULL, or this one for every problem whose operation has it */
     const char *only;    /* NULL, or a part of problems' names, or an operation */
     int processes;       /* at once; 0: one a core */
+    double seconds;      /* a problem is taken whole when stepping what must be stepped of it takes
+                            no longer, at 5 million instructions a second; 0: 1 second */
     /* All may be NULL. Rows are told in their order. */
     void (*done)(void *user, const tic_audit_row *row, int i, int count);
     bool (*stop)(void *user); /* true: TIC_EINTERRUPTED */

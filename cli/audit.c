@@ -7,6 +7,7 @@ typedef struct request {
     const char *model, *plan, *only, *variant;
     int64_t batch, tokens, processes;
     int precision, isa;
+    double seconds;
     bool all;
 } request;
 
@@ -223,6 +224,7 @@ static tic_status audit(const request *r, const tic_args *args, tic_error *err) 
                                        .variant = r->variant,
                                        .only = r->only,
                                        .processes = (int)r->processes,
+                                       .seconds = r->seconds,
                                        .done = row_done,
                                        .stop = tic_cli_stopped};
     if (status == TIC_OK)
@@ -237,7 +239,7 @@ static tic_status audit(const request *r, const tic_args *args, tic_error *err) 
 }
 
 tic_status tic_verb_audit(const tic_verb *verb, int argc, char **argv, tic_error *err) {
-    request r = {.model = "ViT-B-32", .batch = 32, .tokens = 20};
+    request r = {.model = "ViT-B-32", .batch = 32, .tokens = 20, .seconds = 1};
     tic_args args;
     const tic_flag flags[] = {
         {.name = "model",
@@ -296,6 +298,15 @@ tic_status tic_verb_audit(const tic_verb *verb, int argc, char **argv, tic_error
          .fallback = "the registry's defaults",
          .type = TIC_FLAG_TEXT,
          .out = &r.plan},
+        {.name = "seconds",
+         .value = "X",
+         .help = "a problem is taken whole if stepping its kernels' calls takes no longer, at 5 "
+                 "million instructions a second; else smaller",
+         .fallback = "1",
+         .type = TIC_FLAG_REAL,
+         .out = &r.seconds,
+         .min = 0,
+         .max = 1e6},
         {.name = "processes",
          .value = "N",
          .help = "at once",

@@ -498,9 +498,11 @@ tic_status tic_trace_step(tic_trace *trace, tic_traced_fn call, void *user, tic_
                           tic_parting *parting, tic_error *err);
 /* Makes the call at full speed and catches every call of a product micro-kernel. The first with a
  * set of arguments is stepped, others with the same arguments are counted. Only MACs and calls are
- * filled. The context must have one thread. TIC_EINTERNAL as tic_trace_step. */
-tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, tic_executed *out,
-                           tic_error *err);
+ * filled. The context must have one thread. TIC_ERESOURCE when more than `most` instructions would
+ * have to be stepped (0: any number); the call is made nevertheless. TIC_EINTERNAL as
+ * tic_trace_step. */
+tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, uint64_t most,
+                           tic_executed *out, tic_error *err);
 
 /* ---- software-defined events --------------------------------------------------------------- */
 

@@ -50,7 +50,7 @@ struct tic_catcher {
     tic_trace *trace;
     path *paths;
     int path_count;
-    uint64_t calls;
+    uint64_t calls, instructions, most; /* that are stepped, and that may be */
     bool on, overflowed;
     followed stepped[DEPTH]; /* while one is: it, and what it called */
     int depth;
@@ -247,6 +247,8 @@ static void caught(tic_catcher *c, int product, ucontext_t *context) {
     c->calls++;
     argument_registers(context, argument);
     path *known = known_path(c, product, argument, stack);
+    if (known == NULL && c->depth == 0 && c->instructions > c->most)
+        return; /* it runs on, and how it ends says that it was not looked at */
     if ((known != NULL && c->depth == 0) || c->depth == DEPTH) {
         c->overflowed |= c->depth == DEPTH;
         return;
@@ -276,12 +278,13 @@ static bool arrive(tic_catcher *c, ucontext_t *context) {
     if (c->depth == 0 || product_at(c, at) >= 0) /* at an entry, its breakpoint follows */
         return false;
     c->block = tic_blocks_at(stepper(c)->blocks, at);
-    if (c->block == NULL || c->block->branch == NULL) {
+    if (c->block == NULL || c->block->branch == NULL || c->instructions > c->most) {
         lose(c);
         c->depth = 0;
         tic_branches_lift(c->trace->branches);
         return false;
     }
+    c->instructions += c->block->instructions + 1;
     tic_branches_plant(c->trace->branches, c->block->branch);
     c->single = c->block->masks_lost || c->block->loads_lost;
     if (!c->single)
@@ -428,14 +431,15 @@ bool tic_catcher_on(const tic_catcher *c) {
     return c != NULL && c->on;
 }
 
-tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, tic_executed *out,
-                           tic_error *err) {
+tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, uint64_t most,
+                           tic_executed *out, tic_error *err) {
     if (trace->ctx->threads != 1)
         return tic_fail(err, TIC_EUSAGE, "audit: calls are caught on one thread only");
     TIC_TRY(make(trace, err));
     tic_catcher *c = trace->catcher;
     tic_trace_tidy(trace);
-    c->calls = 0;
+    c->calls = c->instructions = 0;
+    c->most = most > 0 ? most : UINT64_MAX;
     c->depth = 0;
     c->overflowed = trace->steppers[0].lost = false;
     if (c->path_count > PATHS / 2)
@@ -450,6 +454,9 @@ tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, tic
     set_breakpoints(c, false);
     tic_trace_leave();
     sum_up(c, out);
+    if (status == TIC_OK && c->instructions > c->most)
+        return tic_fail(err, TIC_ERESOURCE, "audit: more than %llu instructions to step",
+                        (unsigned long long)most);
     if (status == TIC_OK && trace->steppers[0].lost)
         return tic_fail(err, TIC_EINTERNAL, "audit: a micro-kernel could not be followed");
     if (status == TIC_OK && c->overflowed)

@@ -75,12 +75,17 @@ class Verify(unittest.TestCase):
     @classmethod
     def train(cls, out, *more, methods="sequential,cumulative-all", pairs="192"):
         folder = os.path.join(cls.top, out)
+        cls.run_it(folder, *more, methods=methods, pairs=pairs)
+        return folder
+
+    @classmethod
+    def run_it(cls, folder, *more, methods="sequential,cumulative-all", pairs="192"):
+        """Begins the run, or goes on with it."""
         subprocess.run([TICLIP, "run", "--data", WORLD, "--out", folder, "--model", cls.model,
                         "--batch", "16", "--warmup", "2", "--vocab-size", "600", "--eval-pairs",
                         "20", "--precision", "f32", "--first-step", "2020", "--threads", "1",
                         "--no-tune", "--methods", methods, "--pairs", pairs, *more], check=True,
                        capture_output=True, timeout=300)
-        return folder
 
     def setUp(self):
         self.copy = os.path.join(self.top, "copy")
@@ -240,18 +245,31 @@ class Verify(unittest.TestCase):
         done = self.verify("--data", other)
         self.assertIn(done.returncode, (3, 4), done.stdout + done.stderr)
 
-    def test_a_score_that_was_never_reached(self):
-        """Everything is made whole again after it: only computing it again tells."""
-        lines = [json.loads(line) for line in self.read("ledger.jsonl").splitlines()]
-        for line in lines:
-            if line["event"] == "evaluation":
-                score = next(s for s in line["scores"] if s["task"] == "retrieval")
-                score["value"] = 0.5 if score["value"] != 0.5 else 0.25
-        self.rechained(lines)
+    def test_results_that_are_gone(self):
+        self.rechained([json.loads(line) for line in self.read("ledger.jsonl").splitlines()])
         os.remove(self.path("results.json"))
+        self.caught(["results.json: it is missing"], "no results")
+
+    def test_a_score_that_was_never_reached(self):
+        """One hit more in the ledger, its chain made whole, and the results made from it by the
+        program itself: everything agrees, and only computing it again tells."""
+        lines = [json.loads(line) for line in self.read("ledger.jsonl").splitlines()]
+        event = [line for line in lines if line["event"] == "evaluation"
+                 and line["method"] == "sequential"][-1]
+        score = next(s for s in event["scores"] if s["task"] == "retrieval" and s["value"] < 1)
+        score["value"] += 1 / (2 * score["pairs"]) # a hit, of two directions
+        self.rechained(lines)
+        was = self.read("results.json")
+        os.remove(self.path("results.json"))
+        self.run_it(self.copy)
+        self.assertNotEqual(json.loads(was)["methods"], json.loads(self.read("results.json"))["methods"])
         done = self.verify()
-        self.assertEqual(done.returncode, 4)
-        self.assertIn("results.json", done.stderr)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        name = event["method"] + "/" + event["step"]
+        done = self.verify("--deep", "99")
+        self.assertEqual(done.returncode, 4, done.stdout + done.stderr)
+        for part in (name, "retrieval", "computed again, the ledger says"):
+            self.assertIn(part, done.stderr)
 
     # ---- compare ------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ static void audit(const asked *ask, outcome *out) {
         snprintf(out->worker, sizeof out->worker, "%s", parting.worker);
     }
     if (ask->catch_too) {
-        CHECK_OK(tic_trace_catch(trace, call, NULL, &executed, err));
+        CHECK_OK(tic_trace_catch(trace, call, NULL, 0, &executed, err));
         out->caught = tic_executed_macs(&executed);
         cr_assert_eq(executed.calls, out->calls);
     }
