@@ -90,7 +90,7 @@ static tic_status list_problems(tic_problems *problems, const request *r, tic_er
  */
 
 typedef struct totals {
-    int held, failed;
+    int held, failed, whole;
     double logical, issued; /* of a training step, rows that were proven whole */
 } totals;
 
@@ -99,6 +99,7 @@ static totals sum_up(const tic_audit_row *rows, int count) {
     for (int i = 0; i < count; i++) {
         t.held += rows[i].holds;
         t.failed += !rows[i].holds;
+        t.whole += rows[i].whole || rows[i].logical == 0;
         if (rows[i].whole) {
             t.logical += (double)rows[i].calls * (double)rows[i].logical;
             t.issued += (double)rows[i].calls * (double)rows[i].issued;
@@ -189,7 +190,9 @@ static tic_status report(const request *r, const tic_args *args, const tic_audit
         printf("\n%d of %d proven in %s; %s\n", t.held, count, tic_duration(a, seconds),
                tic_papi_pmu() != NULL ? tic_papi_pmu() : "PMU: available");
         if (!r->all && t.logical > 0)
-            printf("A training step of these: %s MACs issued, %s logical: padding %.1f %%\n",
+            printf("%s: %s MACs issued, %s logical: padding %.1f %%\n",
+                   t.whole == count ? "A training step of these"
+                                    : "Of a training step those that were taken whole",
                    tic_quantity(b, t.issued), tic_quantity(c, t.logical),
                    100 * (t.issued / t.logical - 1));
     }
