@@ -22,7 +22,7 @@ from comparison import BUILD, HERE, benchmark, machine_of, output_of, print_tabl
 
 DEFAULT_CASES = tuple(
     f"{model}/{precision}/{captions}"
-    for model in ("ViT-Nano-8-40/128", "ViT-S-32/64", "ViT-B-32/32", "ViT-B-16/16")
+    for model in ("ViT-Pico-8-40/64", "ViT-S-32/64", "ViT-B-32/32", "ViT-B-16/16")
     for precision in ("f32", "bf16")
     for captions in ("web", "full")
 )

@@ -47,7 +47,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("counted")
     parser.add_argument("uncounted")
-    parser.add_argument("--case", default="ViT-Nano-8-40/128/f32/web")
+    parser.add_argument("--case", default="ViT-Pico-8-40/64/f32/web")
     args = parser.parse_args()
     step, read, issued = timed(args.counted, args.case)
     if not issued >= 1 or timed(args.uncounted, args.case)[2] >= 1:

@@ -13,8 +13,8 @@ KINDS = {  # by the highest instruction set, as tic_isa_name has it
     "avx512_bf16": "avx512_bf16",
     "amx_bf16": "amx_bf16",
 }
-MODELS = ("ViT-B-32", "ViT-B-16", "ViT-S-32", "ViT-Nano-8-40")
-SHOWN = {"ViT-Nano-8-40": "the demo model"}  # how a model is called on the page
+MODELS = ("ViT-B-32", "ViT-B-16", "ViT-S-32", "ViT-Pico-8-40")
+SHOWN = {"ViT-Pico-8-40": "the demo model"}  # how a model is called on the page
 FORCED = ("peer:blis", "peer:openblas", "peer:onednn")
 KEPT = ("us", "GMAC/s", "peak", "peak_GMAC/s", "GB/s", "triad", "triad_GB/s", "spread", "scaling")
 

@@ -10,7 +10,7 @@ struct Size {
     int64_t batch;
 };
 constexpr Size kSizes[] = {
-    {"ViT-Nano-8-40", 128}, {"ViT-S-32", 64}, {"ViT-B-32", 32}, {"ViT-B-16", 16}};
+    {"ViT-Pico-8-40", 64}, {"ViT-S-32", 64}, {"ViT-B-32", 32}, {"ViT-B-16", 16}};
 
 std::vector<int> ReadWebLengths() {
     std::ifstream file(TIC_WEB_LENGTHS);

@@ -85,7 +85,7 @@ class Kernels(unittest.TestCase):
 
 class Step(unittest.TestCase):
     def test_a_step_is_measured(self):
-        _, found = rows(STEP, "--benchmark_filter=^ViT-Nano-8-40/128/f32/web")
+        _, found = rows(STEP, "--benchmark_filter=^ViT-Pico-8-40/64/f32/web")
         self.assertEqual(len(found), 1)
         row = found[0]
         self.assertNotIn("error_message", row)
@@ -95,7 +95,7 @@ class Step(unittest.TestCase):
         self.assertAlmostEqual(row["mfu"] * row["peak_GMAC/s"] / row["GMAC/s"], 1, delta=0.5)
 
     def test_a_profile_adds_up(self):
-        done = run(STEP, "--seconds", "0", "--profile", "ViT-Nano-8-40/128/f32/web")
+        done = run(STEP, "--seconds", "0", "--profile", "ViT-Pico-8-40/64/f32/web")
         self.assertEqual(done.returncode, 0, done.stderr)
         lines = [line.split() for line in done.stdout.splitlines()[3:]]
         shares = [float(w[:-1]) for line in lines for w in line if w.endswith("%")]
@@ -103,7 +103,7 @@ class Step(unittest.TestCase):
         self.assertEqual({"gemm", "attention", "adamw"} - {line[0] for line in lines}, set())
 
     def test_unknown_case_is_refused(self):
-        done = run(STEP, "--profile", "ViT-Nano")
+        done = run(STEP, "--profile", "ViT-Pico")
         self.assertEqual(done.returncode, 2)
         self.assertIn("--list", done.stderr)
 
