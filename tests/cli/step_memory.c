@@ -2,6 +2,7 @@
  * captions change in length, with and without micro-batches, in f32 and bf16. */
 #include "model/model.h"
 #include <criterion/criterion.h>
+#include <limits.h>
 #include <stdio.h>
 
 /* AddressSanitizer keeps freed memory aside, so there pages tell nothing; scratch still does. */
@@ -17,7 +18,7 @@ enum { PAGES_COUNT = 1 };
 enum { PAGES_COUNT = 1 };
 #endif
 
-enum { BATCH = 12, WARM = 6, STEPS = 50 };
+enum { BATCH = 12, WARM = 6, STEPS = 50, STRETCHES = 3 };
 
 /* Anonymous memory of the process, KiB: pages of program files come and go by sixteens. Not from
  * statm, whose counts lag by dozens of pages. */
@@ -89,11 +90,17 @@ static void check_growth(tic_dtype precision, int64_t micro_batch) {
 
     const int growths = tic_ctx_growths(ctx);
     train(model, &b, 0, WARM); /* pages are touched, threads started */
-    const long before = anonymous();
-    train(model, &b, WARM, WARM + STEPS);
-    const long grown = anonymous() - before;
-    /* A page or two may be a stack's, of each of the two threads; a leak of 1 KiB a step is 50 KiB.
+    /* A leak of 1 KiB a step is 50 KiB, in every stretch of steps. What grows in one only is booked
+     * memory touched for the first time (which thread takes which item is by chance), or a stack's.
      */
+    long grown = LONG_MAX;
+    for (int stretch = 0; stretch < STRETCHES && grown > 16; stretch++) {
+        const int64_t first = WARM + (int64_t)stretch * STEPS;
+        const long before = anonymous();
+        train(model, &b, first, first + STEPS);
+        const long now = anonymous() - before;
+        grown = now < grown ? now : grown;
+    }
     cr_expect(!PAGES_COUNT || grown <= 16, "grew by %ld KiB in %d steps", grown, STEPS);
     cr_expect_eq(tic_ctx_growths(ctx), growths, "scratch was not booked with the model");
 
