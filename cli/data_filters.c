@@ -139,14 +139,5 @@ tic_status tic_verb_data_filters(const tic_verb *verb, int argc, char **argv, ti
         return TIC_OK;
     const tic_hooks hooks = tic_cli_hooks();
     TIC_TRY(tic_data_filters(&x, &options, &hooks, &text, err));
-    tic_progress_end();
-    json_t *document = json_loads(text, 0, NULL);
-    tic_free(text);
-    tic_status status = svg != NULL ? draw(document, svg, err) : TIC_OK;
-    if (status == TIC_OK && args.json)
-        return tic_cli_json(document, err);
-    if (status == TIC_OK)
-        status = print_text(document, err);
-    json_decref(document);
-    return status;
+    return tic_cli_show(text, svg, args.json, draw, print_text, err);
 }

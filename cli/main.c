@@ -70,7 +70,8 @@ static const tic_verb verbs[] = {
      "nothing but --seed (and --methods) are one experiment: means over the seeds, with their "
      "standard errors."},
     {"plan", "what a pair costs a model: nominal and logical MACs", "[flags]", 0, 0, tic_verb_plan,
-     "Nominal MACs are the paper's currency, logical ones what ticlip's shapes need. --layers makes "
+     "Nominal MACs are the paper's currency, logical ones what ticlip's shapes need. --layers "
+     "makes "
      "one training step of made-up pairs and tells what its kernels counted at each layer. What a "
      "whole run will cost, `ticlip run --dry-run` tells."},
     {"embed", "write a checkpoint's embeddings of pictures and texts as .npy",

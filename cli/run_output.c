@@ -66,6 +66,24 @@ tic_status tic_cli_json_text(const char *text, tic_error *err) {
     return tic_cli_json(document, err);
 }
 
+tic_status
+tic_cli_show(char *text, const char *svg, bool json,
+             tic_status (*draw)(const json_t *document, const char *path, tic_error *err),
+             tic_status (*print)(const json_t *document, tic_error *err), tic_error *err) {
+    json_t *document = json_loads(text, 0, NULL);
+    tic_progress_end();
+    tic_free(text);
+    if (document == NULL)
+        return tic_fail(err, TIC_EINTERNAL, "an analysis that is no json");
+    tic_status status = svg != NULL ? draw(document, svg, err) : TIC_OK;
+    if (status == TIC_OK && json)
+        return tic_cli_json(document, err);
+    if (status == TIC_OK)
+        status = print(document, err);
+    json_decref(document);
+    return status;
+}
+
 const char *tic_cli_score(char text[32], const json_t *value) {
     if (json_is_number(value))
         snprintf(text, 32, "%.3f", json_number_value(value));

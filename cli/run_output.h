@@ -1,4 +1,4 @@
-/* What `run`, `train` and `eval` print. */
+/* What `run`, `train`, `eval` and the analyses of data print. */
 #ifndef TIC_CLI_RUN_OUTPUT_H
 #define TIC_CLI_RUN_OUTPUT_H
 
@@ -11,6 +11,12 @@ tic_hooks tic_cli_hooks(void);
 tic_status tic_cli_run_results(const char *run, bool json, tic_error *err);
 /* Prints a json text as the one document of --json. */
 tic_status tic_cli_json_text(const char *text, tic_error *err);
+/* Shows the json text of an analysis, which it frees: draws it to the file `svg`, unless that is
+ * NULL, then prints it as it is or with `print`. */
+tic_status
+tic_cli_show(char *text, const char *svg, bool json,
+             tic_status (*draw)(const json_t *document, const char *path, tic_error *err),
+             tic_status (*print)(const json_t *document, tic_error *err), tic_error *err);
 /* "0.453", or "-" for null. */
 const char *tic_cli_score(char text[32], const json_t *value);
 /* A square matrix of scores with its names: rows are trained steps, columns evaluated ones; shaded

@@ -107,7 +107,7 @@ typedef struct tic_experiment {
     int64_t seed, threads, memory, max_bad; /* memory: bytes, 0: no limit */
     bool filter;
     char time_field[TIC_NAME]; /* json field of a pair's time; "": tic_index_options */
-    char keywords[TIC_NAMES]; /* comma-separated: subsets of captions that hold one */
+    char keywords[TIC_NAMES];  /* comma-separated: subsets of captions that hold one */
     char label_field[TIC_NAME],
         label_tree[TIC_NAME]; /* of the pairs' json; "": DATA/classes.json */
     int64_t save_every; /* seconds between state files within a step; 0: after every iteration */
@@ -354,12 +354,13 @@ typedef struct tic_forecast {
     int steps, methods;
     int64_t pairs_total, iterations_total;
     int64_t iterations_least, iterations_most; /* of a step, over all methods and steps */
-    double nominal_total, logical_total; /* training, all methods and steps */
-    double extra_total;                  /* nominal, beside training (tic_charges) */
-    double gmacs;   /* logical, per second, of whole iterations measured on this machine just now,
-                       waiting for pictures and the optimizer included */
-    double seconds; /* of what is not done yet: loading the evaluation sets, training, saving, and */
-    double evaluation_seconds; /* evaluating */
+    double nominal_total, logical_total;       /* training, all methods and steps */
+    double extra_total;                        /* nominal, beside training (tic_charges) */
+    /* Logical, a second, of whole iterations measured on this machine just now, waiting for
+     * pictures and the optimizer included. */
+    double gmacs;
+    /* Of what is not done yet: loading the evaluation sets, training and saving; evaluating. */
+    double seconds, evaluation_seconds;
     char precision[8];
 } tic_forecast;
 /* Reads or makes the index (kept in the run's folder) and the vocabulary, and measures for a few

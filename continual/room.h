@@ -19,7 +19,7 @@ typedef struct tic_spent {
     double seconds;   /* of training, or of evaluation */
     tic_macs by[TIC_PURPOSE_COUNT];
     tic_macs layer[TIC_AT_COUNT]; /* of training: forward, backward, recomputation */
-    uint64_t hardware; /* MACs by the CPU's own counters; 0: it has none */
+    uint64_t hardware;            /* MACs by the CPU's own counters; 0: it has none */
     char order[65]; /* of the pairs trained on: tic_order_begin; "" when there were none */
 } tic_spent;
 /* The order of training as one hash, carried from batch to batch: SHA-256 over the text before it

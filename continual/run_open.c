@@ -13,8 +13,8 @@ static json_t *machine_json(const tic_session *s) {
     const char *pmu = tic_papi_pmu();
     return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:s}", "cpu", cpu->brand, "isa",
                      tic_isa_name(tic_ctx_isa(s->ctx)), "cores", cpu->cores, "threads",
-                     tic_ctx_threads(s->ctx), "fingerprint", fingerprint, "ticlip", TIC_VERSION, "pmu",
-                     pmu != NULL ? pmu : "PMU: available");
+                     tic_ctx_threads(s->ctx), "fingerprint", fingerprint, "ticlip", TIC_VERSION,
+                     "pmu", pmu != NULL ? pmu : "PMU: available");
 }
 
 /* The settings, with the precision that `auto` became. */
