@@ -37,6 +37,7 @@ tic_status tic_verb_train(const tic_verb *verb, int argc, char **argv, tic_error
 tic_status tic_verb_eval(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_audit(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_verify(const tic_verb *verb, int argc, char **argv, tic_error *err);
+tic_status tic_verb_report(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_compare(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_plan(const tic_verb *verb, int argc, char **argv, tic_error *err);
 tic_status tic_verb_embed(const tic_verb *verb, int argc, char **argv, tic_error *err);
@@ -157,25 +158,51 @@ tic_status tic_cli_parse_data(const tic_verb *verb, const tic_flag *own, int own
 
 /* ---- figures (figure.c) --------------------------------------------------------------------- */
 
-/* An SVG file, readable on a light and on a dark page. NaN is a gap. TIC_ERESOURCE. */
+/* SVG elements, readable on a light and on a dark page, each of what the struct before it holds. */
 typedef struct tic_series {
     const char *name;
-    const double *values; /* one an x */
+    const double *values; /* one an x; NaN is a gap */
 } tic_series;
-enum { TIC_SERIES_MAX = 8 };
-/* Lines over named places, from 0 up, one panel below the other, each with an axis of its own. */
+enum { TIC_SERIES_MAX = 10 };
 typedef struct tic_panel {
     const char *title;
     tic_series series[TIC_SERIES_MAX];
     int count;
 } tic_panel;
-tic_status tic_figure_lines(const char *path, const tic_panel *panels, int panel_count,
-                            const char *const *names, int count, tic_error *err);
-/* Cells [rows, columns], shaded by their share of the row's sum. */
-tic_status tic_figure_heat(const char *path, const char *title, const char *rows_say,
-                           const char *columns_say, const char *const *rows, int row_count,
-                           const char *const *columns, int column_count, const double *values,
-                           tic_error *err);
+/* Over named places, from 0 up, one panel below the other, each with an axis of its own. */
+typedef struct tic_lines {
+    const tic_panel *panels;
+    int panel_count;
+    const char *const *names;
+    int count; /* places */
+} tic_lines;
+void tic_draw_lines(FILE *to, const void *lines);
+typedef struct tic_heat {
+    const char *title, *rows_say, *columns_say;
+    const char *const *rows, *const *columns;
+    int row_count, column_count, decimals;
+    const double *values; /* [rows, columns]; NaN is left out */
+    double full;          /* the brightest shade's value; 0: the sum of each row */
+} tic_heat;
+void tic_draw_heat(FILE *to, const void *heat);
+typedef struct tic_bar {
+    const char *name;
+    double parts[TIC_SERIES_MAX]; /* from left to right */
+    double mark;                  /* a line across it; NaN: none */
+} tic_bar;
+typedef struct tic_bars {
+    const char *title;
+    const char *parts[TIC_SERIES_MAX]; /* names */
+    int part_count;
+    const tic_bar *bars;
+    int count;
+} tic_bars;
+void tic_draw_bars(FILE *to, const void *bars);
+/* Words in SVG or HTML, escaped. */
+void tic_draw_words(FILE *to, const char *words);
+/* Writes a file of what `draw` prints of `what`. TIC_ERESOURCE. */
+tic_status tic_figure_write(const char *path, void (*draw)(FILE *to, const void *what),
+                            const void *what, tic_error *err);
 
 /* ---- opening an index (index.c) ------------------------------------------------------------ */
 

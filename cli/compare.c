@@ -1,5 +1,5 @@
 /* ticlip compare: ranks runs that may be compared, or sets one experiment beside the paper. */
-#include "cli/cli.h"
+#include "cli/run_output.h"
 #include <string.h>
 
 static const char *text_of(const json_t *object, const char *key) {
@@ -127,11 +127,6 @@ static const char *share(char text[48], const json_t *shares, const char *key) {
     return with_error(text, json_object_get(shares, key), NULL);
 }
 
-static const char *label_of(const char *method) {
-    const tic_method *row;
-    return tic_method_find(&row, method, NULL) == TIC_OK ? row->label : method;
-}
-
 static tic_status print_paper(const json_t *document, tic_error *err) {
     static const char *const keys[] = {"macs", "backward", "in_domain", "forward", "static"};
     const json_t *of = json_object_get(document, "of");
@@ -141,7 +136,7 @@ static tic_status print_paper(const json_t *document, tic_error *err) {
     size_t i;
     json_t *row;
     printf("Each method divided by %s; beside each the paper's on %s\n\n",
-           label_of(text_of(of, "macs")), text_of(document, "label"));
+           tic_cli_label(text_of(of, "macs")), text_of(document, "label"));
     tic_table_begin(&table, "<method\t>MACs\t>paper\t>backward\t>paper\t>in-domain\t>paper\t>"
                             "forward\t>paper\t>static\t>paper");
     json_array_foreach(json_object_get(document, "methods"), i, row) {
@@ -159,7 +154,8 @@ static tic_status print_paper(const json_t *document, tic_error *err) {
     TIC_TRY(tic_table_end(&table, stdout, err));
     if (strcmp(retrieval, text_of(of, "macs")) != 0)
         printf("\nRetrieval is divided by %s's: the paper has none of %s on %s.\n",
-               label_of(retrieval), label_of(text_of(of, "macs")), text_of(document, "label"));
+               tic_cli_label(retrieval), tic_cli_label(text_of(of, "macs")),
+               text_of(document, "label"));
     printf(
         "\nMACs with what a method does beside training; static: mean of the last model's static "
         "tasks\n(the paper's: of 28); %zu seed%s%s\n",
@@ -191,7 +187,7 @@ static tic_status print_numbers(const json_t *document, tic_error *err) {
             char cell[7][48];
             for (int k = 0; k < 7; k++)
                 percent(cell[k], row, keys[k]);
-            tic_table_row(&table, "%s\t%.1e\t%s\t%s\t%s\t%s\t%s\t%s\t%s", label_of(method),
+            tic_table_row(&table, "%s\t%.1e\t%s\t%s\t%s\t%s\t%s\t%s\t%s", tic_cli_label(method),
                           number_of(row, "macs"), cell[0], cell[1], cell[2], cell[3], cell[4],
                           cell[5], cell[6]);
         }

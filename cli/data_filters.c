@@ -84,7 +84,8 @@ static tic_status draw(const json_t *document, const char *path, tic_error *err)
     for (int k = 0; k < FILTERS; k++)
         panels[k >= SCORED].series[k < SCORED ? k : k - SCORED] =
             (tic_series){labels[k], shares[k]};
-    return tic_figure_lines(path, panels, scored ? 2 : 1, names, count, err);
+    const tic_lines lines = {panels, scored ? 2 : 1, names, count};
+    return tic_figure_write(path, tic_draw_lines, &lines, err);
 }
 
 tic_status tic_verb_data_filters(const tic_verb *verb, int argc, char **argv, tic_error *err) {

@@ -73,7 +73,8 @@ static tic_status draw(const json_t *document, const char *path, tic_error *err)
     const tic_panel panels[] = {
         {"Words: total variation distance to the first step", {{"", variation}}, 1},
         {"Pictures: Frechet distance of embeddings to the first step", {{"", frechet}}, 1}};
-    return tic_figure_lines(path, panels, pictures ? 2 : 1, names, count, err);
+    const tic_lines lines = {panels, pictures ? 2 : 1, names, count};
+    return tic_figure_write(path, tic_draw_lines, &lines, err);
 }
 
 tic_status tic_verb_data_shift(const tic_verb *verb, int argc, char **argv, tic_error *err) {

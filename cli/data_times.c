@@ -79,9 +79,15 @@ static tic_status draw(const json_t *document, const char *path, tic_error *err)
     snprintf(rows_say, sizeof rows_say, "rows: step by %.150s", own_of(document));
     snprintf(columns_say, sizeof columns_say, "step by %.150s",
              json_string_value(json_object_get(document, "other")));
-    tic_status status =
-        tic_figure_heat(path, "Pairs by two times; shade: share of the row", rows_say, columns_say,
-                        names, (int)steps, names, (int)steps + 1, cells, err);
+    const tic_heat heat = {.title = "Pairs by two times; shade: share of the row",
+                           .rows_say = rows_say,
+                           .columns_say = columns_say,
+                           .rows = names,
+                           .columns = names,
+                           .row_count = (int)steps,
+                           .column_count = (int)steps + 1,
+                           .values = cells};
+    tic_status status = tic_figure_write(path, tic_draw_heat, &heat, err);
     tic_free(cells);
     return status;
 }

@@ -1,4 +1,5 @@
-/* Figures as SVG files: lines over the steps, and a matrix of steps. */
+/* Figures as SVG elements: lines over the steps, a matrix of steps, stacked bars; and the files
+ * that what is drawn goes to. */
 #include "cli/cli.h"
 #include <math.h>
 #include <stdlib.h>
@@ -6,19 +7,21 @@
 
 enum { LEFT = 64, PANEL = 220, LINE = 18, CELL_W = 58, CELL_H = 28 };
 static const char *const colours[TIC_SERIES_MAX] = {"#21918c", "#d1495b", "#7b5ea7", "#e09f3e",
-                                                    "#3b7dd8", "#5a8f29", "#a65628", "#808080"};
+                                                    "#3b7dd8", "#5a8f29", "#a65628", "#808080",
+                                                    "#c77cb8", "#30343f"};
 
 static void begin(FILE *to, double width, double height) {
     fprintf(
         to,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 "
         "%.0f %.0f\"><style>text{font:12px sans-serif;fill:#333}.t{font-size:14px;font-weight:"
-        "bold}.g{stroke:#ddd;stroke-width:1}@media(prefers-color-scheme:dark){text{fill:#ddd}"
-        ".g{stroke:#444}}</style>\n",
+        "bold}.g{stroke:#ddd;stroke-width:1}.m{stroke:#000;stroke-width:3}"
+        "@media(prefers-color-scheme:dark){text{fill:#ddd}.g{stroke:#444}.m{stroke:#fff}}"
+        "</style>\n",
         width, height, width, height);
 }
 
-static void escaped(FILE *to, const char *words) {
+void tic_draw_words(FILE *to, const char *words) {
     for (; *words != '\0'; words++) {
         if (*words == '<')
             fputs("&lt;", to);
@@ -33,17 +36,22 @@ static void text(FILE *to, double x, double y, const char *anchor, const char *k
                  const char *words) {
     fprintf(to, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\"%s%s%s>", x, y, anchor,
             kind != NULL ? " class=\"" : "", kind != NULL ? kind : "", kind != NULL ? "\"" : "");
-    escaped(to, words);
+    tic_draw_words(to, words);
     fputs("</text>\n", to);
 }
 
-/* Writes what was printed; the text is open_memstream's own. */
-static tic_status finish(FILE *to, char **drawn, size_t *size, const char *path, tic_error *err) {
-    fputs("</svg>\n", to);
+tic_status tic_figure_write(const char *path, void (*draw)(FILE *to, const void *what),
+                            const void *what, tic_error *err) {
+    char *drawn; /* open_memstream's own */
+    size_t size;
+    FILE *to = open_memstream(&drawn, &size);
+    if (to == NULL)
+        return tic_fail(err, TIC_ERESOURCE, "no memory for a figure");
+    draw(to, what);
     const bool whole = fclose(to) == 0;
-    tic_status status = whole ? tic_file_write(path, *drawn, *size, err)
+    tic_status status = whole ? tic_file_write(path, drawn, size, err)
                               : tic_fail(err, TIC_ERESOURCE, "no memory for a figure");
-    free(*drawn);
+    free(drawn);
     return status;
 }
 
@@ -117,19 +125,14 @@ static void draw_panel(FILE *to, const tic_panel *panel, double above, const cha
     }
 }
 
-tic_status tic_figure_lines(const char *path, const tic_panel *panels, int panel_count,
-                            const char *const *names, int count, tic_error *err) {
-    char *drawn;
-    size_t size;
+void tic_draw_lines(FILE *to, const void *what) {
+    const tic_lines *lines = what;
     /* Names of months are wider than of years, and there may be many. */
-    const double step = fmax(64, 560.0 / count);
-    FILE *to = open_memstream(&drawn, &size);
-    if (to == NULL)
-        return tic_fail(err, TIC_ERESOURCE, "no memory for a figure");
-    begin(to, LEFT + step * count + 170, PANEL * panel_count);
-    for (int i = 0; i < panel_count; i++)
-        draw_panel(to, &panels[i], PANEL * i, names, count, step);
-    return finish(to, &drawn, &size, path, err);
+    const double step = fmax(64, 560.0 / lines->count);
+    begin(to, LEFT + step * lines->count + 170, PANEL * lines->panel_count);
+    for (int i = 0; i < lines->panel_count; i++)
+        draw_panel(to, &lines->panels[i], PANEL * i, lines->names, lines->count, step);
+    fputs("</svg>\n", to);
 }
 
 /* ---- a matrix ----------------------------------------------------------------------------------
@@ -147,42 +150,103 @@ static void shade(char colour[8], double share) {
     snprintf(colour, 8, "#%02x%02x%02x", mixed[0] & 255, mixed[1] & 255, mixed[2] & 255);
 }
 
-static void draw_row(FILE *to, const double *values, int count, double y) {
+static void draw_row(FILE *to, const tic_heat *heat, int row, double y) {
+    const double *values = heat->values + (size_t)row * (size_t)heat->column_count;
     double sum = 0;
-    for (int j = 0; j < count; j++)
+    for (int j = 0; j < heat->column_count; j++)
         sum += values[j];
-    for (int j = 0; j < count; j++) {
-        const double share = sum > 0 ? values[j] / sum : 0, x = LEFT + 20 + CELL_W * j;
+    const double full = heat->full > 0 ? heat->full : sum > 0 ? sum : 1;
+    for (int j = 0; j < heat->column_count; j++) {
+        const double share = values[j] / full, x = LEFT + 20 + CELL_W * j;
         char colour[8];
+        if (!isfinite(share))
+            continue;
         shade(colour, share);
         fprintf(to,
                 "<rect x=\"%.0f\" y=\"%.0f\" width=\"%d\" height=\"%d\" fill=\"%s\"/><text "
-                "x=\"%.0f\" y=\"%.0f\" text-anchor=\"middle\" style=\"fill:%s\">%.0f</text>\n",
+                "x=\"%.0f\" y=\"%.0f\" text-anchor=\"middle\" style=\"fill:%s\">%.*f</text>\n",
                 x, y, CELL_W - 2, CELL_H - 2, colour, x + CELL_W / 2 - 1, y + CELL_H / 2 + 3,
-                share > 0.6 ? "#000" : "#fff", values[j]);
+                share > 0.6 ? "#000" : "#fff", heat->decimals, values[j]);
     }
 }
 
-tic_status tic_figure_heat(const char *path, const char *title, const char *rows_say,
-                           const char *columns_say, const char *const *rows, int row_count,
-                           const char *const *columns, int column_count, const double *values,
-                           tic_error *err) {
+void tic_draw_heat(FILE *to, const void *what) {
     enum { ABOVE = 70 };
-    char *drawn;
-    size_t size;
-    FILE *to = open_memstream(&drawn, &size);
-    if (to == NULL)
-        return tic_fail(err, TIC_ERESOURCE, "no memory for a figure");
-    begin(to, fmax(LEFT + 32 + CELL_W * column_count, 8.5 * (double)strlen(title)),
-          ABOVE + CELL_H * row_count + 34);
-    text(to, 8, 20, "start", "t", title);
-    text(to, LEFT + 20, 44, "start", NULL, columns_say);
-    for (int j = 0; j < column_count; j++)
-        text(to, LEFT + 20 + CELL_W * (j + 0.5), ABOVE - 6, "middle", NULL, columns[j]);
-    for (int i = 0; i < row_count; i++) {
-        text(to, LEFT + 12, ABOVE + CELL_H * i + CELL_H / 2 + 3, "end", NULL, rows[i]);
-        draw_row(to, values + (size_t)i * (size_t)column_count, column_count, ABOVE + CELL_H * i);
+    const tic_heat *heat = what;
+    const double below = ABOVE + CELL_H * heat->row_count;
+    begin(to, fmax(LEFT + 32 + CELL_W * heat->column_count, 8.5 * (double)strlen(heat->title)),
+          below + 34);
+    text(to, 8, 20, "start", "t", heat->title);
+    text(to, LEFT + 20, 44, "start", NULL, heat->columns_say);
+    for (int j = 0; j < heat->column_count; j++)
+        text(to, LEFT + 20 + CELL_W * (j + 0.5), ABOVE - 6, "middle", NULL, heat->columns[j]);
+    for (int i = 0; i < heat->row_count; i++) {
+        text(to, LEFT + 12, ABOVE + CELL_H * i + CELL_H / 2 + 3, "end", NULL, heat->rows[i]);
+        draw_row(to, heat, i, ABOVE + CELL_H * i);
     }
-    text(to, 8, ABOVE + CELL_H * row_count + 22, "start", NULL, rows_say);
-    return finish(to, &drawn, &size, path, err);
+    text(to, 8, below + 22, "start", NULL, heat->rows_say);
+    fputs("</svg>\n", to);
+}
+
+/* ---- stacked bars ------------------------------------------------------------------------------
+ */
+
+enum { BAR_LEFT = 200, BAR_WIDE = 560, BAR_HIGH = 26 };
+
+static double longest_of(const tic_bars *bars) {
+    double longest = 0;
+    for (int i = 0; i < bars->count; i++) {
+        double sum = 0;
+        for (int k = 0; k < bars->part_count; k++)
+            sum += bars->bars[i].parts[k];
+        longest = fmax(longest, fmax(sum, bars->bars[i].mark)); /* fmax skips NaN */
+    }
+    return longest > 0 ? 1.05 * longest : 1;
+}
+
+static void draw_bar(FILE *to, const tic_bars *bars, const tic_bar *bar, double y, double scale) {
+    double x = BAR_LEFT;
+    char amount[32];
+    text(to, BAR_LEFT - 8, y + BAR_HIGH / 2 + 2, "end", NULL, bar->name);
+    for (int k = 0; k < bars->part_count; k++) {
+        const double wide = scale * bar->parts[k];
+        if (!(wide > 0))
+            continue;
+        fprintf(to, "<rect x=\"%.1f\" y=\"%.0f\" width=\"%.1f\" height=\"%d\" fill=\"%s\"><title>",
+                x, y, wide, BAR_HIGH - 8, colours[k]);
+        tic_draw_words(to, bars->parts[k]);
+        fprintf(to, ": %s</title></rect>\n", tic_quantity(amount, bar->parts[k]));
+        x += wide;
+    }
+    if (isfinite(bar->mark))
+        fprintf(to,
+                "<path d=\"M%.1f %.0fv%d\" class=\"m\"><title>%s</title>"
+                "</path>\n",
+                BAR_LEFT + scale * bar->mark, y - 3, BAR_HIGH - 2, tic_quantity(amount, bar->mark));
+}
+
+void tic_draw_bars(FILE *to, const void *what) {
+    enum { ABOVE = 58 };
+    const tic_bars *bars = what;
+    const double longest = longest_of(bars), scale = BAR_WIDE / longest, tick = tick_of(longest);
+    const double below = ABOVE + BAR_HIGH * bars->count;
+    double x = 8;
+    char number[32];
+    begin(to, BAR_LEFT + BAR_WIDE + 40, below + 26);
+    text(to, 8, 18, "start", "t", bars->title);
+    for (int k = 0; k < bars->part_count; k++) {
+        fprintf(to, "<rect x=\"%.0f\" y=\"30\" width=\"10\" height=\"10\" fill=\"%s\"/>\n", x,
+                colours[k]);
+        text(to, x + 14, 40, "start", NULL, bars->parts[k]);
+        x += 30 + 7.0 * (double)strlen(bars->parts[k]);
+    }
+    for (int k = 0; k * tick <= longest; k++) {
+        fprintf(to, "<path class=\"g\" d=\"M%.1f %dV%.0f\"/>\n", BAR_LEFT + scale * k * tick,
+                ABOVE - 6, below);
+        text(to, BAR_LEFT + scale * k * tick, below + 14, "middle", NULL,
+             tic_quantity(number, k * tick));
+    }
+    for (int i = 0; i < bars->count; i++)
+        draw_bar(to, bars, &bars->bars[i], ABOVE + BAR_HIGH * i, scale);
+    fputs("</svg>\n", to);
 }

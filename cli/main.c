@@ -64,6 +64,10 @@ static const tic_verb verbs[] = {
      tic_verb_verify,
      "Prints a line for each claim that holds, then `verified`; or stops at the first that does "
      "not, with exit code 4. --deep also computes some evaluations again."},
+    {"report", "a run's tables and figures as one page, RUN/report.html", "RUN [flags]", 1, 1,
+     tic_verb_report,
+     "A page that needs nothing else: budget against spending, by method and purpose; every task's "
+     "scores; the matrices of retrieval; settings and machine."},
     {"compare", "rank runs that had the same budget, data and evaluation sets", "RUN... [flags]", 0,
      TIC_CLI_POSITIONALS, tic_verb_compare,
      "Runs that differ in one of these are not ranked: it says in which. Runs that differ in "

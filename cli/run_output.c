@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *label_of(const char *method) {
+const char *tic_cli_label(const char *method) {
     const tic_method *row;
     return tic_method_find(&row, method, NULL) == TIC_OK ? row->label : method;
 }
@@ -19,7 +19,7 @@ static void show_iteration(const tic_event *e) {
     tic_progress_show(
         "%s %s | %lld/%lld | %s left | %.1f %% of the budget | loss %.3f | lr %.1e | %.0f pairs/s "
         "| %.0f GMAC/s nominal, %.0f logical",
-        label_of(e->method), e->step, (long long)e->iteration, (long long)e->iterations, left,
+        tic_cli_label(e->method), e->step, (long long)e->iteration, (long long)e->iterations, left,
         100 * e->share, e->loss, e->lr, e->pairs_per_second, e->nominal_gmacs, e->logical_gmacs);
 }
 
@@ -30,7 +30,7 @@ static void show_step(const tic_event *e) {
         tic_duration(left, e->seconds_left);
     tic_progress_note(
         "%s %s: %lld iterations, in-domain recall@1 %.3f | %.1f %% of the budget%s%s%s",
-        label_of(e->method), e->step, (long long)e->iterations, e->in_domain, 100 * e->share,
+        tic_cli_label(e->method), e->step, (long long)e->iterations, e->in_domain, 100 * e->share,
         known ? " | " : "", left, known ? " left" : "");
 }
 
@@ -166,7 +166,7 @@ static tic_status retrieval_table(const json_t *methods, bool strict, tic_error 
         double nominal = number_at(method, "macs", "nominal");
         if (number_at(method, "macs", "extra") > 0)
             tic_quantity(extra, number_at(method, "macs", "extra"));
-        tic_table_row(&table, "%s\t%s\t%s\t%s\t%s\t%.1f %%\t%s\t%s\t%s\t%s", label_of(name),
+        tic_table_row(&table, "%s\t%s\t%s\t%s\t%s\t%.1f %%\t%s\t%s\t%s\t%s", tic_cli_label(name),
                       with_error(in, task, "in_domain"), with_error(back, task, "backward"),
                       with_error(forth, task, "forward"), tic_quantity(macs, nominal),
                       100 * charged(method, strict) / fmax(number_at(method, "macs", "budget"), 1),
@@ -192,7 +192,7 @@ static tic_status macs_table(const json_t *results, tic_error *err) {
         char nominal[32], logical[32], issued[32], hardware[32] = "-";
         if (number_at(method, "macs", "hardware") > 0)
             tic_quantity(hardware, number_at(method, "macs", "hardware"));
-        tic_table_row(&table, "%s\t%s\t%s\t%s\t%.3f\t%s", label_of(name),
+        tic_table_row(&table, "%s\t%s\t%s\t%s\t%.3f\t%s", tic_cli_label(name),
                       tic_quantity(nominal, number_at(method, "macs", "nominal")),
                       tic_quantity(logical, number_at(method, "macs", "logical")),
                       tic_quantity(issued, number_at(method, "macs", "issued")),
@@ -226,7 +226,7 @@ static tic_status dynamic_table(const json_t *methods, const json_t *tasks, tic_
         json_object_foreach((json_t *)methods, name, method) {
             char in[48], back[48], forth[48];
             const json_t *one = json_object_get(json_object_get(method, "tasks"), task);
-            tic_table_row(&table, "%s\t%s\t%s\t%s\t%s", shown, label_of(name),
+            tic_table_row(&table, "%s\t%s\t%s\t%s\t%s", shown, tic_cli_label(name),
                           with_error(in, one, "in_domain"), with_error(back, one, "backward"),
                           with_error(forth, one, "forward"));
             shown = "";
@@ -250,7 +250,7 @@ static tic_status static_table(const json_t *methods, const json_t *tasks, tic_e
             const json_t *one = json_object_get(json_object_get(method, "tasks"), task);
             const char *metric = json_string_value(json_object_get(one, "metric"));
             tic_table_row(
-                &table, "%s\t%s\t%s\t%s\t%s\t%.0f", shown, label_of(name),
+                &table, "%s\t%s\t%s\t%s\t%s\t%.0f", shown, tic_cli_label(name),
                 metric != NULL ? metric : "-", tic_cli_score(last, json_object_get(one, "last")),
                 tic_cli_score(mean, json_object_get(one, "mean")), number_at(one, "pairs", NULL));
             shown = "";
@@ -276,7 +276,7 @@ static void print_matrices(const json_t *methods, const json_t *steps) {
         const json_t *task = json_object_get(json_object_get(method, "tasks"), "retrieval");
         snprintf(title, sizeof title,
                  "%s: recall@1 after training to a step (row) on the pairs of a step (column)",
-                 label_of(name));
+                 tic_cli_label(name));
         if (task != NULL)
             tic_cli_matrix(title, steps, json_object_get(task, "E"));
     }

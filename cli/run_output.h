@@ -17,6 +17,8 @@ tic_status
 tic_cli_show(char *text, const char *svg, bool json,
              tic_status (*draw)(const json_t *document, const char *path, tic_error *err),
              tic_status (*print)(const json_t *document, tic_error *err), tic_error *err);
+/* How people call a method. */
+const char *tic_cli_label(const char *method);
 /* "0.453", or "-" for null. */
 const char *tic_cli_score(char text[32], const json_t *value);
 /* A square matrix of scores with its names: rows are trained steps, columns evaluated ones; shaded

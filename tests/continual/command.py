@@ -2,6 +2,7 @@
 
 Usage: command.py TICLIP; the small world is in the environment (TIC_TINY_WORLD).
 """
+import html.parser
 import json
 import os
 import signal
@@ -18,6 +19,37 @@ MODEL = {"embed_dim": 32,
                         "patch_size": 8},
          "text_cfg": {"context_length": 24, "vocab_size": 600, "width": 32, "heads": 2,
                       "layers": 1}}
+
+
+class Page(html.parser.HTMLParser):
+    """Tables by the heading before them, and which elements were left open."""
+    def __init__(self):
+        super().__init__()
+        self.open, self.tables, self.titles, self.heading, self.text = [], {}, [], "", ""
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "rect", "path", "circle"):
+            self.open.append(tag)
+        self.titles.append(tag)
+        self.text = ""
+        if tag == "tr":
+            self.tables.setdefault(self.heading, []).append([])
+
+    def handle_startendtag(self, tag, attrs):
+        self.titles.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+    def handle_endtag(self, tag):
+        if tag in ("rect", "path", "circle"):
+            return
+        if not self.open or self.open.pop() != tag:
+            raise AssertionError(f"</{tag}> closes nothing")
+        if tag == "h2":
+            self.heading = self.text
+        if tag in ("td", "th"):
+            self.tables[self.heading][-1].append(self.text)
 
 
 class Command(unittest.TestCase):
@@ -59,6 +91,36 @@ class Command(unittest.TestCase):
              os.path.join(self.folder.name, "a", "index.bin")]).stdout)
         self.assertEqual(evaluated["tasks"]["retrieval"]["per_step"],
                          results["methods"]["oracle"]["tasks"]["retrieval"]["E"][-1])
+
+    def test_report(self):
+        """A page whose table tells what results.json does, and that says so when there is no run."""
+        run = os.path.join(self.folder.name, "r")
+        results = json.loads(self.call(self.line("r", "--methods", "sequential,lwf", "--json")).stdout)
+        self.call([TICLIP, "report", run])
+        page = Page()
+        with open(os.path.join(run, "report.html"), encoding="utf-8") as file:
+            page.feed(file.read())
+        self.assertEqual(page.open, [], "elements that were not closed")
+        head, *rows = page.tables["Budget and spending"]
+        rows = {row[0]: dict(zip(head, row)) for row in rows}
+        self.assertEqual(set(rows), {"Sequential", "LwF"})
+        for name, label in (("sequential", "Sequential"), ("lwf", "LwF")):
+            macs, row = results["methods"][name]["macs"], rows[label]
+            self.assertEqual(row["of budget"], f"{100 * macs['nominal'] / macs['budget']:.2f} %")
+            for purpose, spent in macs["by_purpose"].items():
+                told = row["issued: " + purpose].split()
+                size = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[told[1] if len(told) > 1 else ""]
+                self.assertAlmostEqual(float(told[0]) * size / spent["issued"], 1, delta=0.006)
+        self.assertEqual(rows["Sequential"]["issued: teacher"], "-")
+        scores = [row for row in page.tables["Dynamic tasks"] if row[:2] == ["retrieval", "LwF"]]
+        self.assertTrue(scores[0][2].startswith(
+            f"{results['methods']['lwf']['tasks']['retrieval']['in_domain']:.3f} "))
+        self.assertEqual(page.titles.count("svg"), 2 + 2, "two figures of spending, two matrices")
+        elsewhere = os.path.join(self.folder.name, "page.html")
+        done = self.call([TICLIP, "report", run, "--out", elsewhere, "--json"])
+        self.assertEqual(json.loads(done.stdout)["report"], elsewhere)
+        self.assertTrue(os.path.getsize(elsewhere) > 0)
+        self.call([TICLIP, "report", self.folder.name], code=3)
 
     def test_experiment_file_with_flags_over_it(self):
         path = os.path.join(self.folder.name, "e.json")
