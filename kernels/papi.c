@@ -248,7 +248,7 @@ const char *tic_papi_pmu(void) {
 typedef struct thread_set { /* of one thread, which alone opens, reads and closes it */
     int set, code;          /* code: of the last call that failed */
     long long values[TIC_PMU_EVENTS];
-} __attribute__((aligned(128))) thread_set;
+} thread_set;
 
 struct tic_pmu {
     int threads, count;
