@@ -203,6 +203,11 @@ tic_status tic_experiment_check(const tic_experiment *experiment, tic_error *err
     if (experiment->label_tree[0] != '\0' && experiment->label_field[0] == '\0')
         return tic_fail(err, TIC_EUSAGE,
                         "label-tree: the tree of which labels? give --label-field too");
+    if (experiment->min_step > 0 && strncmp(experiment->granularity, "iid:", 4) == 0 &&
+        experiment->steps[0] == '\0')
+        return tic_fail(err, TIC_EUSAGE,
+                        "min-step: random steps are all as long; leave it out with granularity=%s",
+                        experiment->granularity);
     return tic_method_list(experiment->methods, methods, TIC_METHODS_MAX, &count, err);
 }
 

@@ -174,23 +174,6 @@ static int64_t held_out(const tic_session *s) {
     return (int64_t)sum;
 }
 
-/* Bytes that methods need beside the model: LwF's teacher, which stays, and the most flat arrays of
- * weights, two, that EWC and patching hold in turn. */
-static size_t beside_model(const tic_session *s, const tic_item *items, int count) {
-    const tic_model_options teacher = {
-        .batch = s->x->batch, .micro_batch = s->micro_batch, .precision = s->precision};
-    bool teaches = false, copies = false;
-    for (int i = 0; i < count; i++) {
-        if (items[i].step == 0)
-            continue;
-        teaches |= items[i].method->penalty == TIC_PENALTY_LWF;
-        copies |= items[i].method->penalty == TIC_PENALTY_EWC ||
-                  items[i].method->start == TIC_START_PATCHED;
-    }
-    return (teaches ? tic_model_memory(&s->config, &teacher) : 0) +
-           (copies ? 2 * (size_t)tic_config_parameters(&s->config) * sizeof(float) : 0);
-}
-
 typedef struct work {         /* that is still to be done */
     double pairs, iterations; /* trained; beside training, as many as cost the same */
     int items, evaluations;   /* steps trained, models evaluated */
@@ -222,7 +205,6 @@ static tic_status add_up(const tic_session *s, work *left, tic_forecast *f, tic_
         }
         left->evaluations += tic_item_evaluated(s, &items[i]) == NULL;
     }
-    f->memory += beside_model(s, items, count);
     f->steps = s->steps.count;
     f->methods = count / s->steps.count;
     tic_free(items);
@@ -231,15 +213,19 @@ static tic_status add_up(const tic_session *s, work *left, tic_forecast *f, tic_
 
 static tic_status forecast(tic_session *s, tic_forecast *f, tic_error *err) {
     tic_model_options options = {.batch = s->x->batch, .precision = s->precision, .train = true};
+    tic_needs needs;
     double rate;
     work left;
     timing t;
     options.micro_batch = s->micro_batch;
     f->parameters = tic_config_parameters(&s->config);
     f->micro_batch = s->micro_batch;
-    f->memory = tic_model_memory(&s->config, &options) + (size_t)held_out(s) *
-                                                             (size_t)s->config.image_size *
-                                                             (size_t)s->config.image_size * 3;
+    TIC_TRY(tic_session_needs(s, &needs, err));
+    f->memory =
+        tic_model_memory(&s->config, &options) + needs.copies +
+        (size_t)held_out(s) * (size_t)s->config.image_size * (size_t)s->config.image_size * 3;
+    options.train = false;
+    f->memory += needs.teacher ? tic_model_memory(&s->config, &options) : 0;
     f->nominal_pair = tic_nominal_train(&s->config);
     TIC_TRY(tic_mean_tokens(s, &f->mean_tokens, err));
     f->logical_pair = logical_pair(s, f->mean_tokens);

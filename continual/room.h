@@ -187,8 +187,15 @@ tic_status tic_session_context(tic_session *s, const char *saved, tic_error *err
 void tic_session_pmu(tic_session *s);
 /* precision as the settings say; `auto` measures. */
 tic_status tic_session_precision(tic_session *s, tic_error *err);
-/* The largest micro-batch that fits the memory limit, all of the batch without one. TIC_ERESOURCE
- * when none fits. */
+/* What methods need beside the model from the second step on: LwF a teacher, which stays; EWC and
+ * patching, in turn, two flat arrays of weights. */
+typedef struct tic_needs {
+    bool teacher;
+    size_t copies; /* bytes */
+} tic_needs;
+tic_status tic_session_needs(const tic_session *s, tic_needs *out, tic_error *err);
+/* The largest micro-batch that fits the memory limit beside those, all of the batch without one.
+ * TIC_ERESOURCE when none fits. */
 tic_status tic_session_micro_batch(tic_session *s, tic_error *err);
 tic_status tic_session_tower(tic_session *s, bool train, tic_error *err); /* the model */
 /* Model and tasks. */

@@ -96,6 +96,7 @@ tic_status tic_train_one(const tic_experiment *experiment, const char *method, c
     one_step one = {method, step, from};
     tic_session s = {.x = &x, .hooks = hooks, .one_step = true};
     TIC_TRY(tic_experiment_check(experiment, err));
+    TIC_TRY(tic_experiment_set(&x, "methods", method, err));
     if (from != NULL)
         TIC_TRY(tic_experiment_set(&x, "model", from, err));
     if (from != NULL && x.vocab[0] == '\0')

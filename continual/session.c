@@ -127,19 +127,40 @@ tic_status tic_session_precision(tic_session *s, tic_error *err) {
     return TIC_OK;
 }
 
+tic_status tic_session_needs(const tic_session *s, tic_needs *out, tic_error *err) {
+    const tic_method *methods[TIC_METHODS_MAX];
+    int count;
+    *out = (tic_needs){.teacher = false};
+    TIC_TRY(tic_method_list(s->x->methods, methods, TIC_METHODS_MAX, &count, err));
+    for (int i = 0; i < count && s->steps.count > 1; i++) {
+        out->teacher |= methods[i]->penalty == TIC_PENALTY_LWF;
+        if (methods[i]->penalty == TIC_PENALTY_EWC || methods[i]->start == TIC_START_PATCHED)
+            out->copies = 2 * (size_t)tic_config_parameters(&s->config) * sizeof(float);
+    }
+    return TIC_OK;
+}
+
 tic_status tic_session_micro_batch(tic_session *s, tic_error *err) {
     tic_model_options options = {.batch = s->x->batch, .precision = s->precision, .train = true};
+    const size_t limit = (size_t)s->x->memory;
+    tic_needs needs;
     s->micro_batch = s->x->batch;
-    if (s->x->memory == 0)
+    if (limit == 0)
         return TIC_OK;
-    s->micro_batch = tic_micro_batch_for(&s->config, &options, (size_t)s->x->memory);
+    TIC_TRY(tic_session_needs(s, &needs, err));
+    s->micro_batch =
+        limit <= needs.copies
+            ? 0
+            : tic_micro_batch_for(&s->config, &options, needs.teacher, limit - needs.copies);
     if (s->micro_batch > 0)
         return TIC_OK;
     options.micro_batch = 1;
+    size_t least = tic_model_memory(&s->config, &options) + needs.copies;
+    options.train = false;
+    least += needs.teacher ? tic_model_memory(&s->config, &options) : 0;
     return tic_fail(err, TIC_ERESOURCE,
-                    "memory: %s with batches of %lld needs at least %zu bytes, %lld are allowed",
-                    s->config.name, (long long)s->x->batch, tic_model_memory(&s->config, &options),
-                    (long long)s->x->memory);
+                    "memory: %s with batches of %lld needs at least %zu bytes, %zu are allowed",
+                    s->config.name, (long long)s->x->batch, least, limit);
 }
 
 tic_status tic_session_tower(tic_session *s, bool train, tic_error *err) {

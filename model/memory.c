@@ -245,16 +245,23 @@ size_t tic_model_memory(const tic_config *config, const tic_model_options *optio
     return bytes;
 }
 
+static size_t with_teacher(const tic_config *config, const tic_model_options *options,
+                           bool teacher) {
+    tic_model_options frozen = *options;
+    frozen.train = false;
+    return tic_model_memory(config, options) + (teacher ? tic_model_memory(config, &frozen) : 0);
+}
+
 int64_t tic_micro_batch_for(const tic_config *config, const tic_model_options *options,
-                            size_t limit) {
+                            bool teacher, size_t limit) {
     tic_model_options trial = *options;
     trial.micro_batch = options->batch;
-    if (tic_model_memory(config, &trial) <= limit)
+    if (with_teacher(config, &trial, teacher) <= limit)
         return options->batch; /* the only one that keeps both towers' activations */
     int64_t fits = 0, too_much = options->batch;
     while (too_much - fits > 1) { /* below the batch, memory rises with the micro-batch */
         trial.micro_batch = fits + (too_much - fits) / 2;
-        if (tic_model_memory(config, &trial) <= limit)
+        if (with_teacher(config, &trial, teacher) <= limit)
             fits = trial.micro_batch;
         else
             too_much = trial.micro_batch;

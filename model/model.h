@@ -105,9 +105,10 @@ typedef struct tic_tensor {
  * scratch and packed weights that a context with all defaults needs. 0 when the shape is
  * impossible. */
 size_t tic_model_memory(const tic_config *config, const tic_model_options *options);
-/* The largest micro-batch (a divisor is not needed) whose model fits `limit` bytes; 0 if none. */
+/* The largest micro-batch (a divisor is not needed) whose model fits `limit` bytes, with `teacher`
+ * beside another that only encodes; 0 if none. */
 int64_t tic_micro_batch_for(const tic_config *config, const tic_model_options *options,
-                            size_t limit);
+                            bool teacher, size_t limit);
 /* All memory of training is booked here, the context's scratch included. On success *out is the
  * caller's (tic_model_free); ctx is borrowed for the model's life. */
 tic_status tic_model_new(tic_model **out, tic_ctx *ctx, const tic_config *config,

@@ -115,4 +115,11 @@ Test(experiment, check) {
     cr_assert(strstr(err.text, "label-field") != NULL, "%s", err.text);
     strcpy(x.label_field, "label");
     cr_assert_eq(tic_experiment_check(&x, &err), TIC_OK);
+    strcpy(x.granularity, "iid:4");
+    cr_assert_eq(tic_experiment_check(&x, &err), TIC_OK);
+    x.min_step = 100;
+    cr_assert_eq(tic_experiment_check(&x, &err), TIC_EUSAGE,
+                 "random steps are as long as they are");
+    strcpy(x.granularity, "year");
+    cr_assert_eq(tic_experiment_check(&x, &err), TIC_OK);
 }

@@ -50,15 +50,24 @@ Test(memory, micro_batch_for_a_limit) {
     const tic_config config = demo_config();
     tic_model_options options = {.batch = 128, .train = true};
     const size_t whole = tic_model_memory(&config, &options);
-    cr_expect(tic_micro_batch_for(&config, &options, whole) == 128);
-    cr_expect(tic_micro_batch_for(&config, &options, 1000) == 0);
+    cr_expect(tic_micro_batch_for(&config, &options, false, whole) == 128);
+    cr_expect(tic_micro_batch_for(&config, &options, false, 1000) == 0);
     const size_t limit = whole / 3;
-    const int64_t micro = tic_micro_batch_for(&config, &options, limit);
+    const int64_t micro = tic_micro_batch_for(&config, &options, false, limit);
     cr_assert(micro >= 1 && micro < 128);
     options.micro_batch = micro;
     cr_expect(tic_model_memory(&config, &options) <= limit);
     options.micro_batch = micro + 1;
     cr_expect(tic_model_memory(&config, &options) > limit);
+    const int64_t beside = tic_micro_batch_for(&config, &options, true, limit);
+    cr_assert(beside >= 1 && beside < micro);
+    for (int64_t more = 0; more < 2; more++) { /* it fits with the teacher, one more does not */
+        tic_model_options frozen = {.batch = 128, .micro_batch = beside + more};
+        options.micro_batch = beside + more;
+        const size_t both =
+            tic_model_memory(&config, &options) + tic_model_memory(&config, &frozen);
+        cr_expect((both <= limit) == (more == 0));
+    }
 }
 
 Test(memory, an_evaluating_model_is_small) {
