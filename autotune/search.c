@@ -5,9 +5,9 @@
  * run only ever makes it longer. Three runs each are the first round: one alone would put out a
  * candidate for the moment it met. The default takes part to the end. In the finals the best three
  * and the default run in turn, forwards and backwards. The default is left only for a challenger
- * whose time is shorter by 2% in the median of these turns and shorter at all in three of four; of
- * those the one with the greatest median wins. Who is behind in most of the first nine turns is
- * given up. */
+ * whose time is shorter by 2% in the median of these turns and shorter at all in three of four, and
+ * whose shortest time is the shorter one too; of those the one with the greatest median wins. Who
+ * is behind in most of the first nine turns is given up. */
 #include "autotune/room.h"
 
 #include <math.h>
@@ -147,6 +147,8 @@ static int best_finalist(finalist *f, int count, tic_candidate *list) {
             lose(&list[f[i].candidate],
                  "not confirmed: %+.1f %% in the median of %d turns, ahead in %d; 2 %% is needed",
                  100 * (f[i].ratio[0] - 1), f[i].turns, f[i].ahead);
+        else if (!(list[f[i].candidate].best < list[0].best))
+            lose(&list[f[i].candidate], "not confirmed: the default's shortest time is shorter");
         else if (best < 0 || f[i].ratio[0] > f[best].ratio[0])
             best = i;
     }

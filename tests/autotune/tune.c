@@ -209,7 +209,7 @@ static void on_done(void *user, const tic_tuned *t) {
     seen *s = user;
     s->done++;
     cr_expect_eq(t->candidates[0].fate, TIC_MEASURED);
-    cr_expect(t->seconds > 0 && t->seconds <= t->default_seconds * 1.5);
+    cr_expect(t->seconds > 0 && t->seconds <= t->default_seconds);
     cr_expect(t->winner == 0 || t->gain >= 0.02, "%s: %g", t->key, t->gain);
     cr_expect(t->peak > 0 && t->bandwidth > 0 && t->bytes > 0);
     for (int i = 0; i < t->count; i++)
