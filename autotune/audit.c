@@ -2,7 +2,9 @@
  * their own.
  *
  * A problem is proven twice. Cut down to a few tiles it is stepped from the first instruction to
- * the last: nothing is executed that the counter did not tell. Then, as large as it is, it runs at
+ * the last: nothing is executed that the counter did not tell. Once more with twice the terms a
+ * sum: no product hides among elementwise work, which grows with rows then and not with results.
+ * Then, as large as it is, it runs at
  * full speed while every call of a product micro-kernel is caught: the loops make as many calls,
  * with the arguments, that the counter tells. */
 #include "autotune/room.h"
@@ -19,7 +21,9 @@
 enum {
     MOST_CALLS = 60000,    /* of product micro-kernels that are caught in one problem */
     ELEMENTWISE_MOST = 96, /* multiplications for an element of operands, results or scores:
-                              several exponentials and a GELU; a product takes k, width or length */
+                              several exponentials and a GELU */
+    DEPTH_MOST = 2,        /* the same for each row and each term more in its sums: scaling rows
+                              once or twice; a hidden product takes as many as it has columns */
     PROCESSES = 64,
 };
 
@@ -40,12 +44,7 @@ typedef struct worker {
     uint64_t most; /* instructions to be stepped of a problem's calls; 0: all that must be */
 } worker;
 
-/* ---- sizes ------------------------------------------------------------------------------------
- */
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 /* One tile and what is left over by whole tiles, at least 1. */
 static int64_t tile_and_edge(int64_t size, int tile) {
@@ -62,22 +61,22 @@ static tic_problem reduced(const tic_problem *p, int variant) {
         (void)tic_variant_tile(variant, &rows, &columns, &element);
         small.m = tile_and_edge(p->m, rows);
         small.n = tile_and_edge(p->n, columns);
-        small.k = least(p->k, 34 + p->k % 2);
+        small.k = tic_least(p->k, 34 + p->k % 2);
         return small;
     case TIC_OP_ATTENTION:
     case TIC_OP_ATTENTION_BACKWARD:
         small.m = 1;
         small.heads = 1;
-        small.length = (int)least(p->length, 19);
+        small.length = (int)tic_least(p->length, 19);
         return small;
     case TIC_OP_CONTRASTIVE:
     case TIC_OP_DISTILL:
-        small.m = least(p->m, 37);
-        small.n = least(p->n, 20);
-        small.k = least(p->k, 20);
+        small.m = tic_least(p->m, 37);
+        small.n = tic_least(p->n, 20);
+        small.k = tic_least(p->k, 20);
         return small;
     case TIC_OP_ADAMW:
-        small.n = least(p->n, 1000);
+        small.n = tic_least(p->n, 1000);
         return small;
     case TIC_OP_PATCHIFY:
         small.m = 1;
@@ -85,12 +84,12 @@ static tic_problem reduced(const tic_problem *p, int variant) {
         return small;
     case TIC_OP_EMBEDDING:
     case TIC_OP_EMBEDDING_BACKWARD:
-        small.m = least(p->m, 2);
-        small.length = (int)least(p->length, 5);
-        small.n = least(p->n, 72);
+        small.m = tic_least(p->m, 2);
+        small.length = (int)tic_least(p->length, 5);
+        small.n = tic_least(p->n, 72);
         return small;
     default:
-        small.m = least(p->m, 3);
+        small.m = tic_least(p->m, 3);
         return small;
     }
 }
@@ -159,8 +158,7 @@ static tic_dtype precision_of(const tic_audit_options *options, tic_op op) {
     return TIC_F32;
 }
 
-/* ---- one problem, one way ---------------------------------------------------------------------
- */
+/* ---- one problem, one way -------------------------------------------------------------------- */
 
 typedef struct run {
     worker *w;
@@ -230,23 +228,74 @@ static uint64_t logical_now(const tic_ctx *ctx) {
     return tic_counters_sum(&counters).logical;
 }
 
-static tic_status step_small(worker *w, const tic_problem *small, tic_audit_row *row,
-                             tic_error *err) {
-    run r;
+typedef struct stepped {
+    uint64_t issued, logical;
     tic_executed executed;
     tic_parting parting;
+} stepped;
+
+static tic_status step(worker *w, const tic_problem *problem, stepped *out, tic_error *err) {
+    run r;
     int64_t before, after = 0;
-    TIC_TRY(open_run(&r, w, small, err));
-    uint64_t logical = logical_now(w->ctx);
+    TIC_TRY(open_run(&r, w, problem, err));
+    const uint64_t logical = logical_now(w->ctx);
     tic_status status = issued_now(&before, err);
     if (status == TIC_OK)
-        status = tic_trace_step(w->trace, call, &r, &executed, &parting, err);
+        status = tic_trace_step(w->trace, call, &r, &out->executed, &out->parting, err);
     if (status == TIC_OK)
         status = issued_now(&after, err);
     tic_operands_free(r.operands);
-    TIC_TRY(status);
-    row->stepped_issued = (uint64_t)(after - before);
-    judge_step(row, small, logical_now(w->ctx) - logical, &executed, &parting);
+    out->issued = (uint64_t)(after - before);
+    out->logical = logical_now(w->ctx) - logical;
+    return status;
+}
+
+static tic_status step_small(worker *w, const tic_problem *small, tic_audit_row *row,
+                             tic_error *err) {
+    stepped s;
+    TIC_TRY(step(w, small, &s, err));
+    row->stepped_issued = s.issued;
+    judge_step(row, small, s.logical, &s.executed, &s.parting);
+    return TIC_OK;
+}
+
+/* The problem with twice the terms in each sum of its products; *rows: how many rows of operands
+ * and results have so many elements. Returns how many terms more. */
+static int64_t deepen(tic_problem *p, int64_t *rows) {
+    int64_t more;
+    switch (p->op) {
+    case TIC_OP_GEMM:
+        *rows = p->m + p->n;
+        more = p->k;
+        p->k += more;
+        return more;
+    case TIC_OP_ATTENTION:
+    case TIC_OP_ATTENTION_BACKWARD:
+        *rows = p->m * p->heads * tic_round_up(p->length, 16); /* some pad to tiles */
+        more = p->head_dim;
+        p->head_dim += (int)more;
+        return more;
+    default: /* the losses */
+        *rows = p->m;
+        more = p->n;
+        p->n += more;
+        return more;
+    }
+}
+
+static tic_status step_deeper(worker *w, const tic_problem *small, tic_audit_row *row,
+                              tic_error *err) {
+    tic_problem deep = *small;
+    int64_t rows;
+    const double terms = (double)deepen(&deep, &rows);
+    stepped s;
+    TIC_TRY(step(w, &deep, &s, err));
+    const double grown = (double)s.executed.elementwise - (double)row->stepped.elementwise;
+    if (row->why[0] == '\0' && !(grown <= DEPTH_MOST * (double)rows * terms))
+        snprintf(row->why, sizeof row->why,
+                 "%s, %s %s: with sums of %.0f terms more, %.0f multiplications more outside of "
+                 "products: more than %d a row and term",
+                 row->kernel, row->problem, row->stepped_size, terms, grown, DEPTH_MOST);
     return TIC_OK;
 }
 
@@ -273,8 +322,7 @@ static tic_status catch_all(worker *w, const tic_problem *problem, tic_audit_row
     return TIC_OK;
 }
 
-/* ---- an item ----------------------------------------------------------------------------------
- */
+/* ---- an item --------------------------------------------------------------------------------- */
 
 static tic_status choose(worker *w, const item *it, tic_audit_row *row, int *variant,
                          tic_error *err) {
@@ -371,13 +419,13 @@ static tic_status catch_in_time(worker *w, tic_problem *problem, const tic_probl
     tic_status status = persist(catch_all, w, problem, row, err);
     while (status == TIC_ERESOURCE) {
         const tic_problem half = halved(problem, small);
-        const bool least = memcmp(&half, problem, sizeof half) == 0;
-        if (least)
+        const bool smallest = memcmp(&half, problem, sizeof half) == 0;
+        if (smallest)
             w->most = 0;
         *problem = half;
         describe(problem, row->size, sizeof row->size);
         status = persist(catch_all, w, problem, row, err);
-        if (least)
+        if (smallest)
             break;
     }
     return status;
@@ -391,9 +439,10 @@ static tic_status prove(worker *w, const item *it, tic_audit_row *row, tic_error
     describe(it->problem, row->whole_size, sizeof row->whole_size);
     TIC_TRY(persist(step_small, w, &small, row, err));
     tic_problem large = *it->problem;
-    if (multiplies(large.op))
+    if (multiplies(large.op)) {
+        TIC_TRY(persist(step_deeper, w, &small, row, err));
         large = to_catch(it->problem, &small, row);
-    else /* nothing to catch; a smaller one shows as much */
+    } else /* nothing to catch; a smaller one shows as much */
         large = small;
     describe(&large, row->size, sizeof row->size);
     TIC_TRY(catch_in_time(w, &large, &small, row, err));
@@ -402,8 +451,7 @@ static tic_status prove(worker *w, const item *it, tic_audit_row *row, tic_error
     return TIC_OK;
 }
 
-/* ---- processes --------------------------------------------------------------------------------
- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 static tic_status open_worker(worker *w, const tic_audit_options *options, tic_error *err) {
     const tic_ctx_options ctx = {
@@ -458,13 +506,14 @@ static bool bury(shared *all, int number, int status) {
         return false;
     if (at >= 0) {
         tic_audit_row row = all->rows[at];
-        snprintf(row.why, sizeof row.why, "%s, %s: the process that ran it died (signal %d)",
-                 row.kernel, row.problem, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+        snprintf(row.why, sizeof row.why, "%s, %s: the process that ran it died (%s %d)",
+                 row.kernel, row.problem, WIFSIGNALED(status) ? "signal" : "exit status",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         all->working[number] = 0;
         row.done = true;
         all->rows[at] = row;
     }
-    return true;
+    return at >= 0; /* one that dies before it has taken anything would die again */
 }
 
 static void tell(shared *all, int count, int *told, const tic_audit_options *options) {
@@ -485,9 +534,11 @@ static void stop_all(const pid_t *children, int processes) {
 static tic_status watch(shared *all, const item *items, int count, int processes,
                         const tic_audit_options *options, tic_error *err) {
     pid_t children[PROCESSES];
-    int told = 0, alive = processes;
-    for (int p = 0; p < processes; p++)
+    int told = 0, alive = 0;
+    for (int p = 0; p < processes; p++) {
         children[p] = start(all, items, count, p, options);
+        alive += children[p] > 0;
+    }
     while (alive > 0) {
         const struct timespec pause = {0, 20 * 1000 * 1000};
         for (int p = 0; p < processes; p++) {
@@ -504,11 +555,13 @@ static tic_status watch(shared *all, const item *items, int count, int processes
         }
         nanosleep(&pause, NULL);
     }
-    return TIC_OK;
+    return told == count ? TIC_OK
+                         : tic_fail(err, TIC_ERESOURCE,
+                                    "audit: %d of %d done when its last process could not start",
+                                    told, count);
 }
 
-/* ---- all items --------------------------------------------------------------------------------
- */
+/* ---- all items ------------------------------------------------------------------------------- */
 
 typedef struct listing {
     const tic_audit_options *options;
@@ -596,7 +649,7 @@ tic_status tic_audit(tic_audit_row **rows, int *count, const tic_problem *proble
             all->rows[i].calls = items[i].problem->calls;
         }
         int processes = options->processes > 0 ? options->processes : tic_cpu_get()->cores;
-        processes = processes < PROCESSES ? processes : PROCESSES;
+        processes = (int)tic_least(tic_least(processes, PROCESSES), *count);
         status = watch(all, items, *count, processes, options, err);
     }
     if (status == TIC_OK)

@@ -105,7 +105,7 @@ typedef struct tic_tuned {
     const tic_candidate *candidates; /* [0] is the default */
     int count, winner;               /* 0: the default stays */
     double gain;                     /* median of default's time / winner's, less 1 */
-    int pairs, ahead;                /* of the last comparison; 0: there was none */
+    int turns, ahead;                /* of the finals; 0: there were none */
     double seconds, default_seconds; /* shortest runs of winner and default */
     int calls;                       /* in a step; 0: not told */
     uint64_t macs, bytes;            /* logical, and every operand once: of a run */
@@ -144,8 +144,7 @@ tic_status tic_tune(tic_plan *plan, const tic_problem *problems, int count,
 int tic_tune_missing(const tic_plan *plan, const tic_problem *problems, int count,
                      tic_dtype precision);
 
-/* ---- audit: counters against what was executed ------------------------------------------------
- */
+/* ---- audit: counters against what was executed ----------------------------------------------- */
 
 typedef struct tic_audit_row { /* a kernel and a problem */
     char problem[96], kernel[64];

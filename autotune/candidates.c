@@ -172,8 +172,7 @@ static tic_status combine(maker *m, int variant, const tile *t, int at, int *kno
     return TIC_OK;
 }
 
-/* ---- leaving out ------------------------------------------------------------------------------
- */
+/* ---- leaving out ----------------------------------------------------------------------------- */
 
 static void drop(tic_candidate *c, tic_fate fate, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -319,8 +318,7 @@ static tic_status drop_unlikely(maker *m, tic_error *err) {
     return TIC_OK;
 }
 
-/* ---- all of it -------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static tic_status add_default(maker *m, tic_error *err) {
     const tic_search_space *s = m->space;

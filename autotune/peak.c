@@ -16,8 +16,7 @@ enum { SUMS = 12 };
     "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",       \
         "xmm11", "xmm12", "xmm13", "cc", "memory"
 
-/* ---- the loops: `rounds` times 12 (AMX: 4) instructions ---------------------------------------
- */
+/* ---- the loops: `rounds` times 12 (AMX: 4) instructions -------------------------------------- */
 
 typedef float four __attribute__((vector_size(16)));
 
@@ -105,8 +104,7 @@ static void loop_amx(long rounds, const void *operands) {
                      : "cc", "memory");
 }
 
-/* ---- which loop --------------------------------------------------------------------------------
- */
+/* ---- which loop ------------------------------------------------------------------------------ */
 
 typedef struct unit {
     tic_peak peak;
@@ -140,8 +138,7 @@ bool tic_peak_exists(tic_peak peak, unsigned isa) {
     return unit_of(peak, isa & tic_cpu_get()->isa) != NULL;
 }
 
-/* ---- measuring ---------------------------------------------------------------------------------
- */
+/* ---- measuring ------------------------------------------------------------------------------- */
 
 static double thread_time(void) {
     struct timespec t;
@@ -189,8 +186,7 @@ tic_peak tic_peak_for(tic_dtype precision, unsigned isa, int threads) {
     return found;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 double tic_triad_rate(float *memory, size_t bytes, int threads, double seconds) {
     int64_t n = (int64_t)(bytes / sizeof *memory / 3);

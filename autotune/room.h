@@ -49,11 +49,11 @@ typedef struct tic_measurer {
 
 typedef struct tic_search_result {
     int winner;       /* 0: the default stays */
-    double gain;      /* median over pairs of default's time / winner's, less 1; 0 without winner */
-    int pairs, ahead; /* pairs of the last comparison, and those in which the challenger led */
+    double gain;      /* median over turns of default's time / winner's, less 1; 0 without winner */
+    int turns, ahead; /* of the finals, and those in which the challenger led the default */
 } tic_search_result;
-/* Successive halving over the candidates whose fate is TIC_MEASURED, then pairs of the best against
- * the default. Fills best, samples, fate and why. */
+/* Successive halving over the candidates whose fate is TIC_MEASURED, then finals of the best three
+ * and the default in turns. Fills best, samples, fate and why. */
 tic_status tic_search(const tic_measurer *measurer, tic_candidate *list, int count,
                       tic_search_result *out, tic_error *err);
 

@@ -177,7 +177,7 @@ static tic_status finals(search *s, tic_search_result *out, tic_error *err) {
         const finalist *told = &f[best < 0 ? 0 : best];
         *out = (tic_search_result){.winner = best < 0 ? 0 : told->candidate,
                                    .gain = best < 0 ? 0 : told->ratio[0] - 1,
-                                   .pairs = told->turns,
+                                   .turns = told->turns,
                                    .ahead = told->ahead};
     }
     return TIC_OK;

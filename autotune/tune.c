@@ -410,7 +410,7 @@ static tic_status search_key(tuning *t, tic_plan *plan, tic_tuned *out, tic_erro
     out->candidates = t->list;
     out->winner = result.winner;
     out->gain = result.gain;
-    out->pairs = result.pairs;
+    out->turns = result.turns;
     out->ahead = result.ahead;
     out->seconds = t->list[result.winner].best;
     out->default_seconds = t->list[0].best;

@@ -21,8 +21,7 @@ static void row_done(void *user, const tic_audit_row *row, int i, int count) {
         tic_progress_note("audit: %s", row->why);
 }
 
-/* ---- problems ----------------------------------------------------------------------------------
- */
+/* ---- problems -------------------------------------------------------------------------------- */
 
 /* What a step does beside the calls that tic_model_problems lists. */
 static tic_status add_elementwise(tic_problems *problems, const tic_config *c, const request *r,
@@ -86,8 +85,7 @@ static tic_status list_problems(tic_problems *problems, const request *r, tic_er
     return add_elementwise(problems, &config, r, err);
 }
 
-/* ---- output ------------------------------------------------------------------------------------
- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 typedef struct totals {
     int held, failed, whole;
@@ -203,8 +201,7 @@ static tic_status report(const request *r, const tic_args *args, const tic_audit
     return TIC_OK;
 }
 
-/* ---- the verb ----------------------------------------------------------------------------------
- */
+/* ---- the verb -------------------------------------------------------------------------------- */
 
 static tic_status load_plan(const char *path, tic_plan **plan, tic_error *err) {
     *plan = NULL;

@@ -55,8 +55,7 @@ tic_status tic_figure_write(const char *path, void (*draw)(FILE *to, const void 
     return status;
 }
 
-/* ---- lines -------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 /* A round number of which three to six fit below `top`. */
 static double tick_of(double top) {
@@ -135,8 +134,7 @@ void tic_draw_lines(FILE *to, const void *what) {
     fputs("</svg>\n", to);
 }
 
-/* ---- a matrix ----------------------------------------------------------------------------------
- */
+/* ---- a matrix -------------------------------------------------------------------------------- */
 
 /* Dark blue through green to yellow, for 0 .. 1. */
 static void shade(char colour[8], double share) {
@@ -188,8 +186,7 @@ void tic_draw_heat(FILE *to, const void *what) {
     fputs("</svg>\n", to);
 }
 
-/* ---- stacked bars ------------------------------------------------------------------------------
- */
+/* ---- stacked bars ---------------------------------------------------------------------------- */
 
 enum { BAR_LEFT = 200, BAR_WIDE = 560, BAR_HIGH = 26 };
 

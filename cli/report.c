@@ -22,8 +22,7 @@ static bool is_strict(const page *p) {
     return strcmp(words_of(p->experiment, "accounting"), "strict") == 0;
 }
 
-/* ---- pieces of html -------------------------------------------------------------------------
- */
+/* ---- pieces of html -------------------------------------------------------------------------- */
 
 static void cell(FILE *to, const char *words) {
     fputs("<td>", to);
@@ -64,8 +63,7 @@ static void end_table(FILE *to) {
     fputs("</table></div>\n", to);
 }
 
-/* ---- scores ---------------------------------------------------------------------------------
- */
+/* ---- scores ---------------------------------------------------------------------------------- */
 
 static const json_t *tasks_of(const json_t *method) {
     return json_object_get(method, "tasks");
@@ -122,8 +120,7 @@ static void static_scores(FILE *to, const page *p) {
     end_table(to);
 }
 
-/* ---- budgets --------------------------------------------------------------------------------
- */
+/* ---- budgets --------------------------------------------------------------------------------- */
 
 /* Purposes in the order in which any method has them; their number. */
 static int purposes_of(const page *p, const char *names[TIC_SERIES_MAX]) {
@@ -217,8 +214,7 @@ static void spending_table(FILE *to, const page *p) {
                          : "accounting is the paper's: what is beside training is not charged");
 }
 
-/* ---- matrices -------------------------------------------------------------------------------
- */
+/* ---- matrices -------------------------------------------------------------------------------- */
 
 static double top_of(const page *p) {
     const char *name;
@@ -263,8 +259,7 @@ static void matrices(FILE *to, const page *p, const char **names, double *values
     }
 }
 
-/* ---- the page -------------------------------------------------------------------------------
- */
+/* ---- the page -------------------------------------------------------------------------------- */
 
 static void settings(FILE *to, const page *p) {
     const char *key;

@@ -75,11 +75,11 @@ tic_status tic_cli_explain(const tic_tuned *t, tic_error *err) {
         candidate_row(&table, t, order[i]);
     tic_free(order);
     TIC_TRY(tic_table_end(&table, stdout, err));
-    if (t->pairs > 0)
-        printf("\nlast comparison: %d of %d pairs ahead, %+.1f %% in the median\n\n", t->ahead,
-               t->pairs, 100 * t->gain);
+    if (t->turns > 0)
+        printf("\nfinals: ahead in %d of %d turns, %+.1f %% in the median\n\n", t->ahead, t->turns,
+               100 * t->gain);
     else
-        printf("\nno candidate came close enough for a comparison in pairs\n\n");
+        printf("\nno candidate came close enough for finals\n\n");
     return TIC_OK;
 }
 

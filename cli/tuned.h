@@ -39,8 +39,7 @@ void tic_cli_plan_flags(tic_flag rows[TIC_PLAN_FLAGS], tic_plan_flags *values);
 tic_status tic_cli_use_plan(tic_experiment *experiment, const tic_plan_flags *values, bool dry,
                             tic_hooks *hooks, tic_tuner *tuner, tic_error *err);
 
-/* ---- what tune prints (tune_output.c) ---------------------------------------------------------
- */
+/* ---- what tune prints (tune_output.c) -------------------------------------------------------- */
 
 /* A share of the unit's peak for what multiplies ("72 %"), bytes a second for what does not. */
 const char *tic_cli_reached(char text[32], const tic_tuned *tuned, double seconds);

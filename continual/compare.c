@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- opening ----------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static tic_status open_run(tic_compared *c, const char *run, tic_error *err) {
     tic_ledger ledger;
@@ -106,8 +105,7 @@ json_t *tic_comparison_methods(const tic_comparison *c, int group) {
     return names;
 }
 
-/* ---- the rules ---------------------------------------------------------------------------------
- */
+/* ---- the rules ------------------------------------------------------------------------------- */
 
 /* Nominal MACs of the whole sequence. */
 static double budget_of(const tic_compared *c) {
@@ -188,8 +186,7 @@ static tic_status same_rules(const tic_comparison *c, const tic_compared *a, con
     return same ? TIC_OK : refuse(a, b, "evaluation sets", err);
 }
 
-/* ---- rows --------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 /* Mean of what a retrieval task has of in-domain, backward and forward. */
 static double mean_of(const json_t *task) {
@@ -328,8 +325,7 @@ static tic_status add_group(const tic_comparison *c, int group, json_t *rows, ti
     return status;
 }
 
-/* ---- the ranking -------------------------------------------------------------------------------
- */
+/* ---- the ranking ----------------------------------------------------------------------------- */
 
 static int by_mean(const void *a, const void *b) {
     const double x = json_number_value(json_object_get(*(json_t *const *)a, "mean"));

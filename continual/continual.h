@@ -384,8 +384,7 @@ tic_status tic_train_one(const tic_experiment *experiment, const char *method, c
 /* results.json of a run folder, as text; the caller's (tic_free). */
 tic_status tic_results_read(const char *run, char **json, tic_error *err);
 
-/* ---- verification ------------------------------------------------------------------------------
- */
+/* ---- verification ---------------------------------------------------------------------------- */
 
 typedef struct tic_verify_options {
     const char *run;  /* as given to tic_verify */

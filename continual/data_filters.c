@@ -23,8 +23,7 @@ typedef struct filtering {
     kept all, *step; /* [steps] */
 } filtering;
 
-/* ---- which pairs ------------------------------------------------------------------------------
- */
+/* ---- which pairs ----------------------------------------------------------------------------- */
 
 static tic_status draw(filtering *f, tic_error *err) {
     const size_t size = tic_index_size(f->s->index), asked = (size_t)f->options->sample;
@@ -44,8 +43,7 @@ static int step_of(const tic_steps *steps, int64_t time) {
     return -1;
 }
 
-/* ---- the score --------------------------------------------------------------------------------
- */
+/* ---- the score ------------------------------------------------------------------------------- */
 
 static int falling(const void *a, const void *b) {
     const float x = *(const float *)a, y = *(const float *)b;
@@ -77,8 +75,7 @@ static tic_status score(filtering *f, tic_error *err) {
     return choose_threshold(f, err);
 }
 
-/* ---- counting ---------------------------------------------------------------------------------
- */
+/* ---- counting -------------------------------------------------------------------------------- */
 
 static void add(kept *k, const bool passes[FILTERS], double scored) {
     k->pairs++;
@@ -117,8 +114,7 @@ static tic_status judge(filtering *f, size_t i, tic_error *err) {
     return TIC_OK;
 }
 
-/* ---- the document -----------------------------------------------------------------------------
- */
+/* ---- the document ---------------------------------------------------------------------------- */
 
 static json_t *kept_json(const filtering *f, const kept *k, const char *name) {
     json_t *counts = json_object(), *shares = json_object(), *scored = json_null();

@@ -67,8 +67,7 @@ static tic_status embed(shifting *h, tic_moments *moments, tic_error *err) {
     return tic_moments_make(moments, h->features, (int64_t)h->n, h->s->config.embed_dim, err);
 }
 
-/* ---- words that rose and fell ------------------------------------------------------------------
- */
+/* ---- words that rose and fell ---------------------------------------------------------------- */
 
 typedef struct change {
     const char *word;
@@ -111,8 +110,7 @@ static tic_status gained(const json_t *before, const json_t *after, json_t **out
     return TIC_OK;
 }
 
-/* ---- steps ------------------------------------------------------------------------------------
- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static tic_status add_step(shifting *h, int step, json_t *steps, tic_error *err) {
     const tic_step *of = &h->s->steps.step[step];

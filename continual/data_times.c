@@ -61,8 +61,7 @@ static tic_status read_times(timing *t, const char *field, tic_error *err) {
     return TIC_OK;
 }
 
-/* ---- correlation ------------------------------------------------------------------------------
- */
+/* ---- correlation ----------------------------------------------------------------------------- */
 
 static double pearson(const double *x, const double *y, size_t n) {
     double mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
@@ -118,8 +117,7 @@ static tic_status spearman(const timing *t, double *out, tic_error *err) {
     return status;
 }
 
-/* ---- how late ---------------------------------------------------------------------------------
- */
+/* ---- how late -------------------------------------------------------------------------------- */
 
 static int rising(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -147,8 +145,7 @@ static tic_status lag(const timing *t, json_t **out, tic_error *err) {
     return TIC_OK;
 }
 
-/* ---- the document -----------------------------------------------------------------------------
- */
+/* ---- the document ---------------------------------------------------------------------------- */
 
 static json_t *document(const timing *t, const char *other, double rho, json_t *lags) {
     const tic_steps *steps = &t->s->steps;

@@ -4,8 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- tridiagonal form -------------------------------------------------------------------------
- */
+/* ---- tridiagonal form ------------------------------------------------------------------------ */
 
 /* The reflection I - beta v vᵀ that takes x [n] to (alpha, 0, ...); v replaces x. */
 static double reflect(double *x, int n, double *alpha) {
@@ -81,8 +80,7 @@ static void reduce(double *a, const tridiagonal *t, double *v, double *w) {
     t->beside[n - 1] = 0;
 }
 
-/* ---- QL ---------------------------------------------------------------------------------------
- */
+/* ---- QL -------------------------------------------------------------------------------------- */
 
 /* Rows i and i + 1 of qt, turned by the rotation (c, s). */
 static void rotate(const tridiagonal *t, int i, double c, double s) {
@@ -146,8 +144,7 @@ static tic_status diagonalise(const tridiagonal *t, tic_error *err) {
     return TIC_OK;
 }
 
-/* ---- both -------------------------------------------------------------------------------------
- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 /* room: [2n + n] and, with vectors, [n,n] more. */
 static tic_status solve(double *a, int n, double *values, bool vectors, double *room,

@@ -28,8 +28,7 @@ static const char stop_words[] =
     "why whom whose every either neither another own still even ever never always often made make "
     "makes got going goes went come came take took taken give gave given photo picture image shot ";
 
-/* ---- the list ---------------------------------------------------------------------------------
- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -90,8 +89,7 @@ void tic_nouns_free(tic_nouns *nouns) {
     tic_free(nouns);
 }
 
-/* ---- words of a caption -----------------------------------------------------------------------
- */
+/* ---- words of a caption ---------------------------------------------------------------------- */
 
 static bool listed(const tic_nouns *nouns, const char *word) {
     return bsearch(&word, nouns->word, nouns->count, sizeof(char *), by_text) != NULL;
@@ -143,8 +141,7 @@ json_t *tic_nouns_of(const tic_nouns *nouns, const char *caption, int limit) {
     return words;
 }
 
-/* ---- total variation ---------------------------------------------------------------------------
- */
+/* ---- total variation ------------------------------------------------------------------------- */
 
 static double total(const json_t *counted) {
     double sum = 0;

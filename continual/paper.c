@@ -89,8 +89,7 @@ tic_status tic_paper_find(const tic_paper **out, const char *name, tic_error *er
                     nearest != NULL ? "\"?" : "");
 }
 
-/* ---- the numbers as json ----------------------------------------------------------------------
- */
+/* ---- the numbers as json --------------------------------------------------------------------- */
 
 static json_t *row_json(const tic_paper_row *r) {
     return json_pack("{s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "macs", r->macs, "imagenet",

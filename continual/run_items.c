@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- the meter ----------------------------------------------------------------------------------
- */
+/* ---- the meter ------------------------------------------------------------------------------- */
 
 /* The whole of the work, and what is done of it already. A step that is taken over costs nothing
  * but is charged. */

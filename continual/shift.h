@@ -4,8 +4,7 @@
 
 #include "room.h"
 
-/* ---- eigenvalues (eigen.c) --------------------------------------------------------------------
- */
+/* ---- eigenvalues (eigen.c) ------------------------------------------------------------------- */
 
 /* Of a symmetric matrix a [n,n], in no order. With vectors a becomes Vᵀ: row i is the unit
  * eigenvector of values[i]; else its contents are lost. TIC_EINPUT for a matrix that is not finite.
@@ -13,8 +12,7 @@
  * Computations, 8.3). */
 tic_status tic_eigen_symmetric(double *a, int n, double *values, bool vectors, tic_error *err);
 
-/* ---- Fréchet distance (frechet.c) -------------------------------------------------------------
- */
+/* ---- Fréchet distance (frechet.c) ------------------------------------------------------------ */
 
 typedef struct tic_moments { /* of features [n,d] */
     int d;
@@ -30,8 +28,7 @@ void tic_moments_free(tic_moments *moments);
 tic_status tic_frechet(const tic_moments *a, const tic_moments *b, double *distance,
                        tic_error *err);
 
-/* ---- words (nouns.c) --------------------------------------------------------------------------
- */
+/* ---- words (nouns.c) ------------------------------------------------------------------------- */
 
 typedef struct tic_nouns tic_nouns;
 /* Words of three letters or more that are no function words of English; with a path, of these the

@@ -85,8 +85,7 @@ static tic_status open_rest(tic_verifying *v) {
     return TIC_OK;
 }
 
-/* ---- the list of steps ------------------------------------------------------------------------
- */
+/* ---- the list of steps ----------------------------------------------------------------------- */
 
 /* `ticlip train`: one item, from what its own lines say. */
 static tic_status list_one(tic_verifying *v) {
@@ -142,8 +141,7 @@ static tic_status verify_items(tic_verifying *v) {
     return TIC_OK;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static tic_status verify(tic_verifying *v) {
     TIC_TRY(tic_verify_ledger(v));

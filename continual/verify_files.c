@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- the ledger -------------------------------------------------------------------------------
- */
+/* ---- the ledger ------------------------------------------------------------------------------ */
 
 tic_status tic_verify_ledger(tic_verifying *v) {
     char path[TIC_PATH], results[TIC_PATH];
@@ -24,8 +23,7 @@ tic_status tic_verify_ledger(tic_verifying *v) {
     return TIC_OK;
 }
 
-/* ---- settings and results ---------------------------------------------------------------------
- */
+/* ---- settings and results -------------------------------------------------------------------- */
 
 static tic_status read_json(const tic_verifying *v, const char *name, json_t **out) {
     char path[TIC_PATH], *text;
@@ -113,8 +111,7 @@ tic_status tic_verify_results(tic_verifying *v) {
     return status;
 }
 
-/* ---- files that the ledger has hashes of -------------------------------------------------------
- */
+/* ---- files that the ledger has hashes of ----------------------------------------------------- */
 
 static tic_status hash_is(const tic_verifying *v, const char *name, const char *path,
                           const char *then) {

@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- what the shapes need ----------------------------------------------------------------------
- */
+/* ---- what the shapes need -------------------------------------------------------------------- */
 
 /* Tokens of the pair's caption, counted once. */
 static tic_status tokens_of(tic_verifying *v, uint32_t pair, int *tokens) {
@@ -92,8 +91,7 @@ static tic_status walk(tic_verifying *v, const tic_item *item, const uint32_t *p
     return status;
 }
 
-/* ---- the padding that the plan needs -----------------------------------------------------------
- */
+/* ---- the padding that the plan needs --------------------------------------------------------- */
 
 /* Issued over logical MACs of a training step's problems at 16 tokens a caption, each run once. */
 tic_status tic_verify_padding(tic_verifying *v) {
@@ -127,8 +125,7 @@ tic_status tic_verify_padding(tic_verifying *v) {
     return TIC_OK;
 }
 
-/* ---- claims ------------------------------------------------------------------------------------
- */
+/* ---- claims ---------------------------------------------------------------------------------- */
 
 static tic_status verify_budget(const tic_verifying *v, const tic_item *item, const char *name,
                                 const json_t *event, const tic_spent *spent) {

@@ -52,8 +52,7 @@ tic_status tic_verify_scores(const tic_verifying *v, const tic_item *item, const
     return TIC_OK;
 }
 
-/* ---- computed again ----------------------------------------------------------------------------
- */
+/* ---- computed again -------------------------------------------------------------------------- */
 
 static tic_status evaluate_again(tic_verifying *v, const tic_item *item, const char *name) {
     char folder[TIC_PATH];

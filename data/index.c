@@ -5,8 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- building: shards, then samples -----------------------------------------------------------
- */
+/* ---- building: shards, then samples ---------------------------------------------------------- */
 
 enum { CHUNK = 64 }; /* samples that a worker takes at a time */
 
@@ -112,8 +111,7 @@ static tic_status read_samples(build *b, tic_error *err) {
     return run(b, b->chunk_count, read_item, "reading samples", err);
 }
 
-/* ---- building: the index from the samples ------------------------------------------------------
- */
+/* ---- building: the index from the samples ---------------------------------------------------- */
 
 static int by_identity(const void *a, const void *b) {
     return tic_id_compare(((const tic_pair *)a)->id, ((const tic_pair *)b)->id);

@@ -45,8 +45,7 @@ static head head_of(const tic_index *index) {
     return h;
 }
 
-/* ---- save --------------------------------------------------------------------------------------
- */
+/* ---- save ------------------------------------------------------------------------------------ */
 
 typedef struct sink {
     tic_writer *writer;
@@ -86,8 +85,7 @@ tic_status tic_index_save(const tic_index *index, const char *path, tic_error *e
     return status;
 }
 
-/* ---- load ---------------------------------------------------------------------------------------
- */
+/* ---- load ------------------------------------------------------------------------------------ */
 
 typedef struct source {
     const char *at;

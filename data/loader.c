@@ -40,8 +40,7 @@ struct tic_loader {
     bool quit;
 };
 
-/* ---- the stream --------------------------------------------------------------------------------
- */
+/* ---- the stream ------------------------------------------------------------------------------ */
 
 /* Where in the pool position p of the training stream is. */
 static size_t stream_place(size_t pool_size, uint64_t seed, uint64_t position) {
@@ -72,8 +71,7 @@ static slot *slot_of(const tic_loader *l, uint64_t b) {
     return &l->ring[b % (uint64_t)l->slots];
 }
 
-/* ---- making one pair ----------------------------------------------------------------------------
- */
+/* ---- making one pair ------------------------------------------------------------------------- */
 
 static tic_status crop(const tic_loader *l, const tic_image *image, uint64_t position, uint8_t *out,
                        tic_error *err) {

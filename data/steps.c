@@ -130,8 +130,7 @@ static tic_status splits(periods *p, int count, int64_t first, int64_t last, tic
     return TIC_OK;
 }
 
-/* ---- pairs into periods -------------------------------------------------------------------------
- */
+/* ---- pairs into periods ---------------------------------------------------------------------- */
 
 /* The first period that ends after the time; p->count when none does. */
 static size_t period_index(const periods *p, int64_t time) {

@@ -65,11 +65,7 @@ void tic_emulate_product(int c, int a, int b);
 #define TIC_TILE_RELEASE() __asm__ volatile("tilerelease" : : : "memory")
 #define TIC_TILE_ZERO(t) __asm__ volatile("tilezero %%tmm" #t : :)
 #define TIC_TILE_LOAD(t, from, step)                                                               \
-    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #t                                               \
-                     :                                                                             \
-                     : "r"(from), "r"((int64_t)(step))                                             \
-                     : "memor"                                                                     \
-                       "y")
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #t ::"r"(from), "r"((long)(step)) : "memory")
 #define TIC_TILE_STORE(t, to, step)                                                                \
     __asm__ volatile("tilestored %%tmm" #t ", (%0,%1,1)"                                           \
                      :                                                                             \

@@ -208,7 +208,10 @@ typedef enum tic_act { TIC_ACT_NONE, TIC_ACT_GELU, TIC_ACT_QUICK_GELU } tic_act;
  * are taken as they are in either precision. Variants on AMX tiles, emulated ones too, take
  * denormal operands, sums and bf16 outputs for zeros of their sign, as the instructions do
  * (kernels/amx.h), and their GELU has an absolute error of 3e-7 |x|, not a relative one, in the
- * negative tail. The epilogue, in this order, each part optional: s  = product s += bias[j]
+ * negative tail.
+ * The epilogue, in this order, each part optional:
+ *   s  = product
+ *   s += bias[j]
  *   pre[i,j] = s                      (act != none, and pre.data set: what backward needs)
  *   s  = act(s)                       (act != none)
  *   s *= act'(grad_pre[i,j])          (grad_pre.data set; act names the function; excludes pre
@@ -463,8 +466,7 @@ size_t tic_adamw_scratch(const tic_ctx *ctx, int64_t n, int64_t matrix_count);
 /* Sum of squares of x[n] in double; not finite exactly when an element is NaN or Inf. */
 tic_status tic_square_sum(tic_ctx *ctx, const float *x, int64_t n, double *out, tic_error *err);
 
-/* ---- audit: what a call really executed --------------------------------------------------------
- */
+/* ---- audit: what a call really executed ------------------------------------------------------ */
 
 /* MACs, as kernels/room.h (TIC_PRODUCT) says what one is. */
 typedef struct tic_executed {

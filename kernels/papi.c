@@ -253,6 +253,7 @@ typedef struct thread_set { /* of one thread, which alone opens, reads and close
 struct tic_pmu {
     int threads, count;
     tic_pmu_event events[TIC_PMU_EVENTS];
+    uint64_t counted; /* MACs at the last read that did not fail */
     thread_set *sets; /* [threads] */
 };
 
@@ -340,9 +341,9 @@ tic_status tic_pmu_read(tic_pmu *pmu, int thread, int64_t *counts, tic_error *er
 uint64_t tic_pmu_counted(tic_pmu *pmu) {
     int64_t counts[TIC_PMU_EVENTS];
     tic_error err;
-    if (tic_pmu_read(pmu, -1, counts, &err) != TIC_OK)
-        return 0;
-    return tic_pmu_macs(pmu->events, pmu->count, counts);
+    if (tic_pmu_read(pmu, -1, counts, &err) == TIC_OK)
+        pmu->counted = tic_pmu_macs(pmu->events, pmu->count, counts);
+    return pmu->counted; /* differences of it are taken: it never falls */
 }
 
 static int close_thread(const tic_pmu *pmu, thread_set *own) {

@@ -7,7 +7,7 @@
 /* ---- what counts as a MAC ----------------------------------------------------------------------
  * A MAC is a multiply-add of a matrix product that was executed by a *product micro-kernel*: a
  * function that is not inlined and stands in a section of its own, so that its addresses say what
- * it is. `ticlip audit` single-steps calls, decodes every instruction, and demands that what was
+ * it is. `ticlip audit` steps through calls, decodes every instruction, and demands that what was
  * executed in those functions is exactly what tic_count_issued was told:
  *
  *   TIC_PRODUCT       every FMA counts one MAC a lane (a lane that its mask leaves out counts
@@ -20,8 +20,8 @@
  *
  * All other multiply-adds are elementwise: polynomials of exp, statistics, sums along one row of
  * two operands (layernorm, attention's delta, the diagonal of scores), epilogues, Adam. They are
- * reported, never counted, and the audit refuses a call with more of them than elementwise work
- * can need. VDPBF16PS and TDPBF16PS outside of product micro-kernels are refused.
+ * reported, never counted, and the audit refuses a call in which they grow with the length of
+ * sums as a product's would. VDPBF16PS and TDPBF16PS outside of product micro-kernels are refused.
  *
  * So: keep epilogues out of TIC_PRODUCT functions; issue what the tile really executes (padding
  * counts; an accumulation by FMA counts too, see tic_gemm_micro.update); a loop that skips masked

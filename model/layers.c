@@ -43,8 +43,7 @@ bool tic_site_in(const tic_config *config, int site) {
     return site >= 0 && site < TIC_AT_COUNT;
 }
 
-/* ---- a step, counted ---------------------------------------------------------------------------
- */
+/* ---- a step, counted ------------------------------------------------------------------------- */
 
 typedef struct made_up { /* pairs that look like pairs */
     uint8_t *pixels;

@@ -86,8 +86,7 @@ void tic_blocks_free(tic_blocks *blocks) {
     tic_free(blocks);
 }
 
-/* ---- registers, followed through a block ------------------------------------------------------
- */
+/* ---- registers, followed through a block ----------------------------------------------------- */
 
 static value numbered(int number) {
     return (value){.terms = 1, .number = {number}, .times = {1}};
@@ -103,7 +102,14 @@ static void begin_registers(registers *r) {
         r->integer[i] = numbered(i);
 }
 
-/* to += times * more. False when that has too many terms. */
+/* *to += times * more. False when it does not fit. */
+static bool add_times(int32_t *to, int32_t times, int32_t more) {
+    int32_t product;
+    return !__builtin_mul_overflow(times, more, &product) &&
+           !__builtin_add_overflow(*to, product, to);
+}
+
+/* to += times * more. False when that has too many terms, or too large ones. */
 static bool add_value(value *to, const value *more, int32_t times) {
     to->added += times * more->added;
     for (int i = 0; i < more->terms; i++) {
@@ -116,7 +122,8 @@ static bool add_value(value *to, const value *more, int32_t times) {
             to->number[to->terms] = more->number[i];
             to->times[to->terms++] = 0;
         }
-        to->times[t] += times * more->times[i];
+        if (!add_times(&to->times[t], times, more->times[i]))
+            return false;
     }
     return true;
 }
@@ -189,7 +196,8 @@ static void follow(registers *r, const tic_decoded *d) {
     const bool push = d->instruction.mnemonic == ZYDIS_MNEMONIC_PUSH;
     if (push || (d->instruction.mnemonic == ZYDIS_MNEMONIC_POP &&
                  tic_register_place(d->operands[0].reg.value) != REG_RSP)) {
-        stack.added += (push ? -1 : 1) * d->operands[0].size / 8;
+        /* not the operand's size: an immediate byte is pushed as eight */
+        stack.added += (push ? -1 : 1) * d->instruction.operand_width / 8;
         r->integer[REG_RSP] = stack;
     }
     if (d->instruction.mnemonic == ZYDIS_MNEMONIC_SYSCALL)
@@ -199,8 +207,7 @@ static void follow(registers *r, const tic_decoded *d) {
         r->mask[TILES] = r->next++;
 }
 
-/* ---- a block that is being decoded ------------------------------------------------------------
- */
+/* ---- a block that is being decoded ----------------------------------------------------------- */
 
 static bool add_load(building *k, const tic_place *from, uint8_t bytes) {
     if (k->seen_loads == MOST_SEEN || k->b->loads == LOADS)
@@ -268,8 +275,7 @@ static bool add_work(building *k, uint64_t at, const tic_decoded *d) {
     return true;
 }
 
-/* ---- when what can be seen --------------------------------------------------------------------
- */
+/* ---- when what can be seen ------------------------------------------------------------------- */
 
 /* A register that holds the value at the end, or differs from it by a constant; TIC_NO_REGISTER:
  * none does. */
@@ -314,8 +320,7 @@ static void resolve(building *k) {
     }
 }
 
-/* ---- the branch at the end --------------------------------------------------------------------
- */
+/* ---- the branch at the end ------------------------------------------------------------------- */
 
 static bool describe_target(tic_branch *out, const tic_decoded *d) {
     const ZydisDecodedOperand *o = &d->operands[0];
@@ -366,8 +371,7 @@ static bool describe_branch(tic_branch *out, uint64_t at, const tic_decoded *d) 
     }
 }
 
-/* ---- building ---------------------------------------------------------------------------------
- */
+/* ---- building -------------------------------------------------------------------------------- */
 
 static bool finish(building *k, uint64_t at, const tic_decoded *d) {
     k->block.end = at;
@@ -419,8 +423,7 @@ const tic_block *tic_blocks_at(tic_blocks *blocks, uint64_t address) {
     return &blocks->list[place];
 }
 
-/* ---- what it does -----------------------------------------------------------------------------
- */
+/* ---- what it does ---------------------------------------------------------------------------- */
 
 static void add_tally(tic_tally *to, const tic_tally *more) {
     to->calls += more->calls;

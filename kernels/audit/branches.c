@@ -32,8 +32,7 @@ void tic_branches_free(tic_branches *branches) {
     tic_free(branches);
 }
 
-/* ---- the table --------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 INNERMOST static size_t place_of(uint64_t address) {
     return (size_t)(address * 0x9e3779b97f4a7c15u >> 49) % BRANCHES;
@@ -74,10 +73,10 @@ static const tic_branch *add(tic_branches *branches, const tic_branch *branch) {
     while (branches->list[place].at != 0)
         place = (place + 1) % BRANCHES;
     tic_branch *added = &branches->list[place];
-    const uint64_t at = branch->at;
-    *added = *branch;
-    added->at = 0;
-    __atomic_store_n(&added->at, at, __ATOMIC_RELEASE);
+    tic_branch nowhere = *branch; /* until all of it stands there */
+    nowhere.at = 0;
+    *added = nowhere;
+    __atomic_store_n(&added->at, branch->at, __ATOMIC_RELEASE);
     branches->used++;
     return added;
 }
@@ -99,8 +98,7 @@ void tic_branches_clear(tic_branches *branches) {
     branches->used = 0;
 }
 
-/* ---- breakpoints ------------------------------------------------------------------------------
- */
+/* ---- breakpoints ----------------------------------------------------------------------------- */
 
 static void put(uint64_t at, unsigned char byte) {
     /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
@@ -131,8 +129,7 @@ void tic_branches_lift(tic_branches *branches) {
     unlock(branches);
 }
 
-/* ---- taking a branch --------------------------------------------------------------------------
- */
+/* ---- taking a branch ------------------------------------------------------------------------- */
 
 INNERMOST uint64_t tic_place_address(const tic_place *place, const ucontext_t *context) {
     const greg_t *regs = context->uc_mcontext.gregs;

@@ -68,8 +68,7 @@ static bool in_copies(uint64_t address) {
     return address >= (uintptr_t)copies && address < (uintptr_t)copies + sizeof copies;
 }
 
-/* ---- guards -----------------------------------------------------------------------------------
- */
+/* ---- guards ---------------------------------------------------------------------------------- */
 
 static void argument_registers(const ucontext_t *context, uint64_t out[6]) {
     static const int places[6] = {REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8, REG_R9};
@@ -129,8 +128,7 @@ static void guard_load(followed *c, uint64_t address, uint8_t bytes) {
         p->loads[p->load_count++] = (load){(int32_t)offset, bytes, loaded(address, bytes)};
 }
 
-/* ---- a call that is stepped -------------------------------------------------------------------
- */
+/* ---- a call that is stepped ------------------------------------------------------------------ */
 
 static tic_stepper *stepper(const tic_catcher *c) {
     return &c->trace->steppers[0];
@@ -193,11 +191,13 @@ static void follow_block(tic_catcher *c, bool at_end, const ucontext_t *context)
  * and then: what was not seen is not guessed. */
 static void follow_one(tic_catcher *c, uint64_t at, ucontext_t *context) {
     const tic_site *site = tic_decoder_at(stepper(c)->decoder, at);
-    if (site == NULL || (at != c->next && at != c->block->begin))
+    const bool again = site != NULL && site->kind == TIC_OTHER && at + site->length == c->next;
+    if (site == NULL || (!again && at != c->next && at != c->block->begin))
         lose(c);
     else
         c->next = at + site->length;
-    follow(c, at, context);
+    if (!again) /* a string instruction traps once a round */
+        follow(c, at, context);
     context->uc_mcontext.gregs[REG_EFL] |= TIC_TRAP_FLAG;
 }
 
@@ -228,8 +228,7 @@ static void begin_call(tic_catcher *c, path *p, uint64_t stack, const uint64_t a
     memcpy(now->argument, argument, sizeof now->argument);
 }
 
-/* ---- traps ------------------------------------------------------------------------------------
- */
+/* ---- traps ----------------------------------------------------------------------------------- */
 
 /* The product micro-kernel that begins there; -1: none does. */
 static int product_at(const tic_catcher *c, uint64_t address) {
@@ -335,8 +334,7 @@ void tic_catcher_trap(tic_catcher *c, ucontext_t *context, bool breakpoint) {
         regs[REG_EFL] &= ~(greg_t)TIC_TRAP_FLAG;
 }
 
-/* ---- breakpoints ------------------------------------------------------------------------------
- */
+/* ---- breakpoints ----------------------------------------------------------------------------- */
 
 static tic_status writable(const void *from, size_t size, tic_error *err) {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -392,8 +390,7 @@ static void set_breakpoints(const tic_catcher *c, bool on) {
         *entry_of(c, i) = on ? BREAKPOINT : c->first[i];
 }
 
-/* ---- a call -----------------------------------------------------------------------------------
- */
+/* ---- a call ---------------------------------------------------------------------------------- */
 
 static void sum_up(const tic_catcher *c, tic_executed *out) {
     *out = (tic_executed){.calls = c->calls};

@@ -30,10 +30,19 @@ void tic_decoder_free(tic_decoder *decoder) {
 
 bool tic_decode(const ZydisDecoder *zydis, const tic_branches *branches, uint64_t at,
                 tic_decoded *out) {
-    const tic_branch *branch = tic_branches_find(branches, at);
     const void *code = (const void *)(uintptr_t)at; /* NOLINT(performance-no-int-to-ptr) */
-    return ZYAN_SUCCESS(ZydisDecoderDecodeFull(zydis, branch != NULL ? branch->code : code,
-                                               branch != NULL ? branch->length : TIC_LONGEST,
+    const tic_branch *branch = tic_branches_find(branches, at);
+    if (branch == NULL) {
+        if (!ZYAN_SUCCESS(
+                ZydisDecoderDecodeFull(zydis, code, TIC_LONGEST, &out->instruction, out->operands)))
+            return false;
+        if (out->instruction.mnemonic != ZYDIS_MNEMONIC_INT3)
+            return true;
+        branch = tic_branches_find(branches, at); /* another thread's, planted in between */
+        if (branch == NULL)
+            return true; /* the program's own */
+    }
+    return ZYAN_SUCCESS(ZydisDecoderDecodeFull(zydis, branch->code, branch->length,
                                                &out->instruction, out->operands));
 }
 
@@ -151,8 +160,7 @@ const tic_site *tic_decoder_at(tic_decoder *decoder, uint64_t address) {
     return &decoder->sites[place];
 }
 
-/* ---- masks and tiles, as they are when the instruction is reached -----------------------------
- */
+/* ---- masks and tiles, as they are when the instruction is reached ---------------------------- */
 
 /* Component `number` of the extended state that the kernel saved beside the registers; NULL when
  * it is in its initial state. */
@@ -166,11 +174,13 @@ static const void *component(const ucontext_t *context, unsigned number) {
     memcpy(&present, area + HEADER, sizeof present);
     if (magic != MAGIC || !(present >> number & 1))
         return NULL;
-    if (offsets[number] == 0) {
+    unsigned offset = __atomic_load_n(&offsets[number], __ATOMIC_RELAXED);
+    if (offset == 0) {
         unsigned size, flags, unused;
-        __cpuid_count(0xd, number, size, offsets[number], flags, unused);
+        __cpuid_count(0xd, number, size, offset, flags, unused);
+        __atomic_store_n(&offsets[number], offset, __ATOMIC_RELAXED);
     }
-    return area + offsets[number];
+    return area + offset;
 }
 
 static uint64_t lanes_left(const tic_site *site, const ucontext_t *context) {
@@ -213,8 +223,7 @@ uint64_t tic_site_work(const tic_site *site, const ucontext_t *context) {
     }
 }
 
-/* ---- what an instruction reads ----------------------------------------------------------------
- */
+/* ---- what an instruction reads --------------------------------------------------------------- */
 
 int tic_argument_of(uint8_t place) {
     static const uint8_t places[6] = {REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8, REG_R9};

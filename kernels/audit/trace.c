@@ -56,8 +56,7 @@ static uint64_t worked(const tic_stepper *s, int product) {
     return tic_tally_macs(&s->tally[place], s->trace->symbols.list[place].role);
 }
 
-/* ---- where counters and work part -------------------------------------------------------------
- */
+/* ---- where counters and work part ------------------------------------------------------------ */
 
 static uint64_t told_now(const tic_stepper *s) {
     uint64_t sum = 0;
@@ -98,8 +97,7 @@ static void compare(tic_stepper *s, int teller) {
     s->worked_then = work;
 }
 
-/* ---- the handler ------------------------------------------------------------------------------
- */
+/* ---- the handler ----------------------------------------------------------------------------- */
 
 static tic_tally *tally_of(void *user, int function) {
     tic_stepper *s = user;
@@ -115,6 +113,8 @@ static void count(tic_stepper *s, bool at_end, const ucontext_t *context) {
 static void step(tic_stepper *s, const ucontext_t *context) {
     const uint64_t at = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
     const tic_site *site = tic_decoder_at(s->decoder, at);
+    if (site != NULL && site->kind == TIC_OTHER && at + site->length == s->next)
+        return; /* a string instruction traps once a round */
     if (site == NULL || (at != s->next && at != s->block->begin)) {
         s->lost = true;
         return;
@@ -231,8 +231,7 @@ static void install_handler(void) {
     sigaction(SIGTRAP, &action, NULL);
 }
 
-/* ---- arming -----------------------------------------------------------------------------------
- */
+/* ---- arming ---------------------------------------------------------------------------------- */
 
 static void enter_thread(tic_stepper *s) {
     const stack_t stack = {.ss_sp = s->stack, .ss_size = STACK};
@@ -284,8 +283,7 @@ static void disarm(tic_trace *trace) {
     tic_branches_lift(trace->branches);
 }
 
-/* ---- a call -----------------------------------------------------------------------------------
- */
+/* ---- a call ---------------------------------------------------------------------------------- */
 
 void tic_trace_tidy(tic_trace *trace) {
     bool much = tic_branches_filling(trace->branches);
@@ -378,8 +376,7 @@ tic_status tic_trace_step(tic_trace *trace, tic_traced_fn call, void *user, tic_
     return status;
 }
 
-/* ---- new, free --------------------------------------------------------------------------------
- */
+/* ---- new, free ------------------------------------------------------------------------------- */
 
 static tic_status find_products(tic_trace *trace, tic_error *err) {
     const tic_symbols *symbols = &trace->symbols;

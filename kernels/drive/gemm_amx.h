@@ -14,11 +14,10 @@ enum {
 
 /* A rectangle of C that one thread computes: `strips` of 16 R rows, R the micro-kernel's, times
  * `panels` of 32 columns, over all steps of k in chunks of `chunk`; from chunk to chunk a block's
- * sums stay as tiles in `partial`. Row tile i of strip s of A, step p: at a + s * a_strip + i *
- * a_tile
- * + p * a_step, its rows a_row bytes apart: packed, or where they are. Panel q of B: step p's two
- * tiles at b + q * b_panel + p * 2 KiB. ahead: meanwhile the lines of A's next strip are asked for.
- */
+ * sums stay as tiles in `partial`. Row tile i of strip s of A, step p, stands at
+ * a + s a_strip + i a_tile + p a_step, its rows a_row bytes apart: packed, or where they are. Panel
+ * q of B: step p's two tiles at b + q b_panel + p * 2 KiB. ahead: meanwhile the lines of A's next
+ * strip are asked for. */
 typedef struct tic_amx_band {
     const tic_gemm_args *args;
     bool accumulate; /* C is added to: args->accumulate, or sums of an earlier span stand there */

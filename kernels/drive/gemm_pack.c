@@ -12,8 +12,7 @@ const tic_packed *tic_gemm_packed_for(const tic_gemm_args *args, const tic_gemm_
     return packed != NULL && tic_gemm_same_format(packed->format, format) ? packed : NULL;
 }
 
-/* ---- panels one after the other ---------------------------------------------------------------
- */
+/* ---- panels one after the other -------------------------------------------------------------- */
 
 static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -100,8 +99,7 @@ void tic_gemm_panels_pack_rows(const tic_packed *packed, tic_mat b, int64_t firs
         pad_steps(packed);
 }
 
-/* ---- kernels.h --------------------------------------------------------------------------------
- */
+/* ---- kernels.h ------------------------------------------------------------------------------- */
 
 tic_packed tic_gemm_packing(const tic_ctx *ctx, const tic_gemm_args *args) {
     tic_gemm_args unpacked = *args;

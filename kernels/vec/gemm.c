@@ -4,8 +4,7 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* ---- packing: steps of 4 bytes ----------------------------------------------------------------
- */
+/* ---- packing: steps of 4 bytes --------------------------------------------------------------- */
 
 /* One step of each lane: the bf16 in the upper halves of `first` (lower of the step) and `second`.
  */
@@ -171,8 +170,7 @@ static void pack(const tic_gemm_panel *panel) {
         pack_as(panel, TIC_PANEL_F32, TIC_F32, false);
 }
 
-/* ---- rows of A copied --------------------------------------------------------------------------
- */
+/* ---- rows of A copied ------------------------------------------------------------------------ */
 
 ALWAYS_INLINE void copy_as(const tic_gemm_rows *rows, tic_dtype from, tic_dtype to, bool round) {
     for (int64_t i = 0; i < rows->rows; i++) {

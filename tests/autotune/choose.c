@@ -73,8 +73,7 @@ Test(choose, shipped_plans_are_sound) {
     }
 }
 
-/* ---- this machine's ---------------------------------------------------------------------------
- */
+/* ---- this machine's -------------------------------------------------------------------------- */
 
 static void save(const char *fingerprint, const char *line) {
     tic_plan *plan = NULL;

@@ -66,7 +66,7 @@ Test(search, finds_the_fastest_without_noise) {
     tic_search_result r = search(&f, list, MOST);
     cr_expect_eq(r.winner, 37);
     cr_expect_float_eq(r.gain, 1.9 / 0.9 - 1, 1e-12);
-    cr_expect_eq(r.ahead, r.pairs);
+    cr_expect_eq(r.ahead, r.turns);
     cr_expect_str_eq(list[37].why, "");
     for (int i = 1; i < MOST; i++)
         if (i != 37)

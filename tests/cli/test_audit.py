@@ -76,7 +76,10 @@ class Audit(harness.Case):
             self.assertIn(part, error)
 
     def test_hidden_products_are_refused(self):
-        self.assertIn("multiplications outside of products", self.wrong("hidden"))
+        self.assertIn("the shape needs", self.wrong("hidden"))
+        error = self.wrong("hidden-twice")
+        for part in ("hidden-twice", "terms more", "multiplications more outside of products"):
+            self.assertIn(part, error)
 
     def test_usage(self):
         self.fail_with(harness.USAGE, ["nothing to audit"], *self.line("--only", "nonesuch"))

@@ -41,8 +41,7 @@ static void *floats(size_t count) {
     return out;
 }
 
-/* ---- scores -----------------------------------------------------------------------------------
- */
+/* ---- scores ---------------------------------------------------------------------------------- */
 
 static double dot(const float *a, const float *b) {
     double sum = 0;
@@ -233,8 +232,7 @@ Test(measures, every_score_from_the_features) {
     tic_scores_free(&scores);
 }
 
-/* ---- EWC's Fisher information -------------------------------------------------------------------
- */
+/* ---- EWC's Fisher information ---------------------------------------------------------------- */
 
 /* B mean over batches of the squared gradient of a batch's loss, in double, along the same stream.
  */
@@ -309,8 +307,7 @@ Test(measures, fisher) {
     tic_ewc_free(&ewc);
 }
 
-/* ---- patching -----------------------------------------------------------------------------------
- */
+/* ---- patching -------------------------------------------------------------------------------- */
 
 static void keep_weights(float *to, const char *name) {
     char checkpoint[TIC_PATH + 64];
@@ -373,8 +370,7 @@ Test(measures, patching) {
     tic_free(fresh);
 }
 
-/* ---- the learning rate of every iteration ------------------------------------------------------
- */
+/* ---- the learning rate of every iteration ---------------------------------------------------- */
 
 typedef struct rates {
     double lr[2 * TINY_STEPS][64]; /* a row a step of a method: restart's after sequential's */
@@ -443,8 +439,7 @@ Test(measures, learning_rates) {
     check_rates("const", 5, 0, 1, true);
 }
 
-/* ---- a checkpoint that was never in a run ------------------------------------------------------
- */
+/* ---- a checkpoint that was never in a run ---------------------------------------------------- */
 
 static void copy_file(const char *from, const char *to) {
     char *bytes;

@@ -74,8 +74,7 @@ Test(metrics, rows_that_are_not_there_yet_are_left_out) {
     cr_assert(isnan(s.backward) && isnan(s.forward) && isnan(s.backward_stderr));
 }
 
-/* ---- several seeds ----------------------------------------------------------------------------
- */
+/* ---- several seeds --------------------------------------------------------------------------- */
 
 Test(metrics, spread_by_hand) {
     /* 1, 2, 6: mean 3, squares 4 + 1 + 9, variance 7, error sqrt(7 / 3). */

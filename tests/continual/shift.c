@@ -17,8 +17,7 @@ static void near(double got, double want, double bound, const char *what) {
               bound);
 }
 
-/* ---- eigenvalues ------------------------------------------------------------------------------
- */
+/* ---- eigenvalues ----------------------------------------------------------------------------- */
 
 static int rising(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -98,8 +97,7 @@ Test(eigen, edges) {
     cr_assert_eq(tic_eigen_symmetric(nan, 2, values, false, &err), TIC_EINPUT);
 }
 
-/* ---- Fréchet distance -------------------------------------------------------------------------
- */
+/* ---- Fréchet distance ------------------------------------------------------------------------ */
 
 static double distance_of(const float *a, int64_t n, const float *b, int64_t m, int d) {
     tic_moments x, y;
@@ -190,8 +188,7 @@ Test(frechet, against_numpy) {
     tic_safetensors_close(file);
 }
 
-/* ---- words ------------------------------------------------------------------------------------
- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 /* Counts from "red:2 cup:1". */
 static json_t *counts_of(const char *text) {

@@ -138,8 +138,7 @@ Test(evalset, faults) {
     remove_folder(folder);
 }
 
-/* ---- classes.json -------------------------------------------------------------------------------
- */
+/* ---- classes.json ---------------------------------------------------------------------------- */
 
 Test(classes, loaded) {
     char folder[TEST_PATH];

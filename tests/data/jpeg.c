@@ -124,8 +124,7 @@ Test(jpeg, any_bytes) {
     tic_free(copy), tic_free(jpeg.bytes);
 }
 
-/* ---- bombs ------------------------------------------------------------------------------------
- */
+/* ---- bombs ----------------------------------------------------------------------------------- */
 
 /* A header that promises 65500 x 65500: refused before anything is decoded. */
 Test(jpeg, huge_header) {
@@ -192,8 +191,7 @@ Test(jpeg, many_scans) {
     tic_free(bomb.bytes), tic_free(few.bytes);
 }
 
-/* ---- encoding ---------------------------------------------------------------------------------
- */
+/* ---- encoding -------------------------------------------------------------------------------- */
 
 Test(jpeg, encode) {
     tic_image none = {0};

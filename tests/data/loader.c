@@ -69,8 +69,7 @@ static const tic_batch *must_next(tic_loader *loader) {
     return batch;
 }
 
-/* ---- order ------------------------------------------------------------------------------------
- */
+/* ---- order ----------------------------------------------------------------------------------- */
 
 Test(loader, an_epoch_is_each_pair_once) {
     setting s = set_up();

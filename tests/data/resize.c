@@ -69,8 +69,7 @@ Test(resize, refused) {
     tic_free(image.pixels);
 }
 
-/* ---- RandomResizedCrop ------------------------------------------------------------------------
- */
+/* ---- RandomResizedCrop ----------------------------------------------------------------------- */
 
 /* Every box lies in the picture, and area and ratio in their ranges but for the rounding of sides
  * to whole pixels (half a pixel each). Pictures nearer than 4:3 always have a box that fits. */

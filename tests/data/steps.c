@@ -174,8 +174,7 @@ Test(steps, failures) {
     tic_index_free(index), tic_index_free(empty);
 }
 
-/* ---- what is held out -------------------------------------------------------------------------
- */
+/* ---- what is held out ------------------------------------------------------------------------ */
 
 static void mark(uint8_t *marks, const uint32_t *pairs, size_t count, uint8_t bit) {
     for (size_t i = 0; i < count; i++) {

@@ -34,8 +34,7 @@ static void papi(int code, const char *what) {
     exit(1);
 }
 
-/* ---- the events --------------------------------------------------------------------------------
- */
+/* ---- the events ------------------------------------------------------------------------------ */
 
 static void name_of(int event, char name[PAPI_MAX_STR_LEN]) {
     const char *part = event < FIRST_OPERATION ? tic_purpose_name((tic_purpose)event)
@@ -79,9 +78,7 @@ static int open_set(void) {
     return set;
 }
 
-/* ---- problems whose multiply-adds are known
- * ------------------------------------------------------
- */
+/* ---- problems whose multiply-adds are known -------------------------------------------------- */
 
 enum { SIDE = 8, ROWS = 6, MANY = 2016, COLUMNS = 192, DEEP = 64 };
 static float zero[MANY * COLUMNS], out[MANY * COLUMNS], out2[MANY], out3[MANY];

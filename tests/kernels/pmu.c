@@ -4,8 +4,7 @@
 
 #include <errno.h>
 
-/* ---- which, and what they mean ------------------------------------------------------------------
- */
+/* ---- which, and what they mean --------------------------------------------------------------- */
 
 Test(pmu, intel_counts_by_width_and_an_fma_twice) {
     tic_pmu_event events[TIC_PMU_EVENTS];
@@ -49,8 +48,7 @@ Test(pmu, no_events_are_known_of_other_vendors) {
     cr_assert_eq(tic_pmu_events("HygonGenuine", TIC_ISA_AVX2, events), 0);
 }
 
-/* ---- why there are none ------------------------------------------------------------------------
- */
+/* ---- why there are none ---------------------------------------------------------------------- */
 
 static void expect(tic_pmu_facts facts, const char *word) {
     char text[TIC_PMU_TEXT];
@@ -102,9 +100,7 @@ Test(pmu, what_is_found_here_is_what_is_said) {
         fprintf(stderr, "%s\n", why);
 }
 
-/* ---- a set a thread
- * ------------------------------------------------------------------------------
- */
+/* ---- a set a thread -------------------------------------------------------------------------- */
 
 static void multiply(tic_ctx *ctx) {
     enum { SIDE = 512 };
