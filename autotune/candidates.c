@@ -135,6 +135,16 @@ static void range_values(values *v, const tic_knob *knob, int64_t n) {
             add_value(v, knob, (n / parts[i] + 63) / 64 * 64);
 }
 
+/* in_place: all of B's columns or none; where B comes packed there is nothing to choose. */
+static void in_place_values(values *v, const tic_knob *knob, const tic_problem *p) {
+    if (p->trans != TIC_TN) {
+        add_value(v, knob, knob->value);
+        return;
+    }
+    add_value(v, knob, p->n);
+    add_value(v, knob, knob->min);
+}
+
 /* Any other: the default, times and by 1.5, 2 and 4. */
 static void other_values(values *v, const tic_knob *knob) {
     static const double factors[] = {0.25, 0.5, 0.75, 1.5, 2, 4};
@@ -152,6 +162,10 @@ static void knob_values(values *v, const tic_knob *knob, const tic_search_space 
         band_values(v, knob, space, t, before[0]);
     else if (p->op == TIC_OP_GEMM && strcmp(knob->name, "nc") == 0)
         range_values(v, knob, p->n);
+    if (p->op == TIC_OP_GEMM && strcmp(knob->name, "in_place") == 0) {
+        in_place_values(v, knob, p);
+        return;
+    }
     add_value(v, knob, knob->value);
     if (v->count == 1 && v->size == 0)
         other_values(v, knob);

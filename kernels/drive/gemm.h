@@ -84,10 +84,11 @@ const tic_packed *tic_gemm_packed_for(const tic_gemm_args *args, const tic_gemm_
 
 /* A tile of C: (add ? C : 0) + sum over k steps, in their order. A's element (row i, step s) stands
  * at a + i * lda + 4 s (`along`: A as it is, or its rows copied) or at a + s * lda + 4 i (`across`:
- * A packed as B is); B's step s at b + s * 4 * tile_n. Step s may ask for the line at
- * next + s * next_step to come to L2; nothing there is read. */
-typedef void tic_gemm_run(int64_t k, const void *a, int64_t lda, const void *b, bool add, float *c,
-                          int64_t ldc, const void *next, int64_t next_step);
+ * A packed as B is), B's at b + s * ldb: 4 * tile_n bytes apart in a panel, the only layout that
+ * micro-kernels for whole tiles alone take. Step s may ask for the line at next + s * next_step to
+ * come to L2; nothing there is read. */
+typedef void tic_gemm_run(int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
+                          bool add, float *c, int64_t ldc, const void *next, int64_t next_step);
 
 /* The micro-kernels of one largest tile, tile_m x tile_n. */
 typedef struct tic_gemm_micro {
@@ -113,7 +114,10 @@ extern const tic_gemm_micro tic_gemm_f32_avx512_14x32, tic_gemm_f32_avx512_9x48,
 extern const tic_gemm_micro tic_gemm_blis_haswell, tic_gemm_blis_skx;
 const char *tic_gemm_blis_unavailable(const tic_variant *variant);
 
-/* `run` of the registry: packing, blocking and threads around variant->micro. Knobs: kc, mc, nc. */
+/* `run` of the registry: packing, blocking and threads around variant->micro. Its knobs: blocks of
+ * k, of m and of n, and the most columns of a B that is read where it stands, never by
+ * micro-kernels for whole tiles alone. */
+enum { TIC_GEMM_KC, TIC_GEMM_MC, TIC_GEMM_NC, TIC_GEMM_IN_PLACE };
 tic_status tic_gemm_blocked(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
                             const void *args, tic_error *err);
 size_t tic_gemm_blocked_scratch(const tic_ctx *ctx, const tic_variant *variant, const int *knobs,

@@ -5,6 +5,7 @@
  *
  *   for each range of at most nc columns, for each span of k:
  *     all threads pack B[span, range], unless it came packed           (shared, last-level cache)
+ *       or is read where it stands
  *     threads take items = (band of at most mc rows) x (stretch of columns):
  *       A[band, span]: read where it is, or copied, or packed                     (own, L2)
  *       for strips of STRIP columns, for each block, for each panel of B, for each tile of rows:
@@ -13,6 +14,10 @@
  * A's rows are cut into tiles as equal as can be, so that no row is computed in vain. A
  * micro-kernel that takes A's rows as they stand gets them in place, or copied where they must be
  * converted or would share cache sets; one that does not, and Aᵀ, gets panels.
+ *
+ * B of few columns is read where it stands: it is used too few times to be worth a packing, and
+ * threads need not wait for each other's. Its rows are then far apart and share cache sets, so that
+ * each tile reads them from L2; of many columns they would share L2's sets too.
  *
  * A tile's sums of several blocks are gathered in a buffer, since C may be bf16, may be the
  * residual, or may be accumulated to at the end. When the epilogue is nothing but the store or the
@@ -43,14 +48,15 @@ typedef struct shape { /* everything about the call that the threads share */
     const tic_gemm_args *args;
     const tic_gemm_micro *micro;
     const tic_packed *packed;           /* B, when it comes packed */
-    bool direct, along, in_place;       /* along: A's rows stand as they are, or are copied */
+    bool direct, along;                 /* along: A's rows stand as they are, or are copied */
+    bool in_place, b_in_place;          /* A, B: read where it is */
     int64_t block, blocks;              /* of k: length (the last may be shorter) and number */
     int64_t span;                       /* blocks that are packed together */
     int64_t columns;                    /* packed at a time: nc, in whole panels */
     int64_t tiles, band;                /* of rows: all of m, and at most a band */
     int64_t height, higher;             /* of a tile; so many first ones have a row more */
     int64_t strip;                      /* columns, in whole panels */
-    int64_t lda;                        /* bytes, as the micro-kernel has it */
+    int64_t lda, ldb;                   /* bytes, as the micro-kernel has them */
     size_t a_tile, b_panel;             /* bytes from tile to tile of a block, panel to panel */
     size_t a_block, b_block;            /* from block to block of a row, of a panel */
     size_t a_bytes, b_bytes, own_bytes; /* A's block; B's; A's and the gathered tiles of a thread */
@@ -97,6 +103,14 @@ static bool is_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro) 
     return ceil_div(micro->tile_m, PAGE / apart) <= ROWS_A_SET;
 }
 
+/* The micro-kernel can read B's rows where they are: as above, whole vectors of them, and few
+ * columns (TIC_GEMM_IN_PLACE). */
+static bool is_b_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro,
+                          const int *knobs) {
+    return args->trans != TIC_NT && args->precision == TIC_F32 && args->b.type == TIC_F32 &&
+           micro->lanes > 0 && args->n % micro->lanes == 0 && args->n <= knobs[TIC_GEMM_IN_PLACE];
+}
+
 static void plan_a(shape *s) {
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
@@ -116,7 +130,7 @@ static void plan_a(shape *s) {
 
 static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_gemm_args *args) {
     const tic_gemm_micro *micro = variant->micro;
-    int64_t kc = knobs[0], mc = knobs[1], nc = knobs[2];
+    const int64_t kc = knobs[TIC_GEMM_KC], mc = knobs[TIC_GEMM_MC], nc = knobs[TIC_GEMM_NC];
     shape s = {.args = args, .micro = micro, .direct = tic_gemm_is_direct(args)};
     s.block = round_up(ceil_div(args->k, most(1, ceil_div(args->k, kc))), micro->format.k_unit);
     s.blocks = args->k > 0 ? ceil_div(args->k, s.block) : 1;
@@ -132,7 +146,9 @@ static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_
     plan_a(&s);
     s.packed = tic_gemm_packed_for(args, &micro->format);
     s.b_panel = steps_bytes(micro, s.packed != NULL ? args->k : s.block * s.span, micro->tile_n);
-    if (s.packed == NULL)
+    s.b_in_place = s.packed == NULL && is_b_in_place(args, micro, knobs);
+    s.ldb = s.b_in_place ? args->b.ld * (int64_t)sizeof(float) : 4 * micro->tile_n;
+    if (s.packed == NULL && !s.b_in_place)
         s.b_bytes = tic_align_up((size_t)(s.columns / micro->tile_n) * s.b_panel + TIC_GEMM_SLACK);
     const size_t slots = (size_t)(s.band * micro->tile_m * s.strip);
     s.own_bytes = s.a_bytes + tic_align_up(slots * sizeof(float));
@@ -272,6 +288,9 @@ typedef struct pass {
 static const unsigned char *b_at(const shape *s, const gemm_piece *piece, int64_t j,
                                  int64_t panel) {
     const unsigned char *b = s->b;
+    if (s->b_in_place)
+        return element(s->args->b, (piece->block + j) * s->block,
+                       piece->column + panel * s->micro->tile_n);
     if (s->packed != NULL) {
         b = s->packed->data;
         j += piece->block;
@@ -355,11 +374,15 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
     }
     if (s->in_place && x->first && i + 1 < x->it->tiles) {
         next = a + tile->rows * s->lda;
+    } else if (s->b_in_place) { /* a column of lines a tile */
+        const int64_t lines = s->micro->tile_n * 4 / LINE;
+        next = i < lines ? x->next_b + i * LINE : x->b;
+        next_step = i < lines ? s->ldb : 0;
     } else {
         next_step = least(LINE, s->micro->tile_n * 4 / x->it->tiles);
         next = x->next_b + i * x->steps * next_step;
     }
-    family[which](x->steps, a, s->lda, x->b, add, c, ldc, next, next_step);
+    family[which](x->steps, a, s->lda, x->b, s->ldb, add, c, ldc, next, next_step);
     const int64_t length = x->steps * tic_panel_step(micro->format.panel);
     return (uint64_t)(size * length + (add ? micro->update : 0));
 }
@@ -451,6 +474,12 @@ static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item 
 
 /* ---- all items ------------------------------------------------------------------------------ */
 
+/* Where part i of `parts` nearly equal ones begins: the longer come first, so that threads that
+ * take the next part when they are done with one end together. */
+static int64_t first_of(int64_t all, int64_t parts, int64_t i) {
+    return all / parts * i + least(all % parts, i);
+}
+
 /* Cuts rows, then if need be columns, into enough items for `threads`. */
 static void share_out(const shape *s, int threads, gemm_piece *piece) {
     int64_t wanted = threads == 1 ? 1 : (int64_t)threads * ITEMS_A_THREAD;
@@ -465,15 +494,15 @@ static void share_out(const shape *s, int threads, gemm_piece *piece) {
 
 static void do_piece(tic_ctx *ctx, const shape *s, const gemm_piece *piece) {
     int64_t panels = ceil_div(piece->columns, s->micro->tile_n);
-    if (s->packed == NULL)
+    if (s->packed == NULL && !s->b_in_place)
         pack_b(s, piece);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t x = 0; x < piece->bands * piece->stretches; x++) {
         int64_t band = x / piece->stretches, stretch = x % piece->stretches;
-        item it = {.tile = s->tiles * band / piece->bands,
-                   .panel = panels * stretch / piece->stretches};
-        it.tiles = s->tiles * (band + 1) / piece->bands - it.tile;
-        it.panels = panels * (stretch + 1) / piece->stretches - it.panel;
+        item it = {.tile = first_of(s->tiles, piece->bands, band),
+                   .panel = first_of(panels, piece->stretches, stretch)};
+        it.tiles = first_of(s->tiles, piece->bands, band + 1) - it.tile;
+        it.panels = first_of(panels, piece->stretches, stretch + 1) - it.panel;
         do_item(ctx, s, piece, &it);
     }
 }

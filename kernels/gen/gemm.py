@@ -44,12 +44,12 @@ class Tile:
     def across(i, _):
         return f"{4 * i}(%[a0])"
 
-    def step(self, layout, u, stride):
+    def step(self, layout, u):
         """One step: loads of B, then each of A's elements times all of them; a prefetch to L2."""
         out = ["prefetcht1 (%[next])", "add %[next_step], %[next]"]
         for j in range(self.vectors):
-            at = u * stride + j * self.isa.bytes
-            out.append(f"vmovups {at}(%[b]), {self.isa.reg(self.b + j)}")
+            out.append(f"vmovups {j * self.isa.bytes}(%[b]), {self.isa.reg(self.b + j)}")
+        out.append("add %[ldb], %[b]")
         for i in range(self.rows):
             x = self.isa.reg(self.x + i % self.spare)
             out.append(f"vbroadcastss {layout(i, u)}, {x}")
@@ -75,8 +75,7 @@ class Tile:
         return out
 
 
-def function(out, tile, name, across, stride):
-    """One micro-kernel. stride: bytes of a step of the panel of B."""
+def function(out, tile, name, across):
     layout = tile.across if across else tile.along
     pointers = [0] if across else list(range(0, tile.rows, 3))
     advance = lambda steps: [f"add ${4 * steps}, %[a{p}]" for p in pointers]
@@ -84,24 +83,24 @@ def function(out, tile, name, across, stride):
     lines += tile.each_of_c(True) + ["jmp 2f", "1:"] + tile.clear()
     lines += [f"2: sub ${UNROLL}, %[k]", "jl 4f", f"/* {UNROLL} steps */", "3:"]
     for u in range(UNROLL):
-        lines += tile.step(layout, u, stride)
+        lines += tile.step(layout, u)
         lines += ["add %[lda], %[a0]"] if across else []
     lines += [] if across else advance(UNROLL)
-    lines += [f"add ${UNROLL * stride}, %[b]", f"sub ${UNROLL}, %[k]", "jge 3b"]
+    lines += [f"sub ${UNROLL}, %[k]", "jge 3b"]
     lines += [f"4: add ${UNROLL}, %[k]", "jz 6f", "/* one step */", "5:"]
-    lines += tile.step(layout, 0, stride)
+    lines += tile.step(layout, 0)
     lines += ["add %[lda], %[a0]"] if across else advance(1)
-    lines += [f"add ${stride}, %[b]", "dec %[k]", "jnz 5b", "6:"]
+    lines += ["dec %[k]", "jnz 5b", "6:"]
     lines += tile.each_of_c(False) + ["vzeroupper"]
     out.line(f"TIC_PRODUCT static void {name}(int64_t k, const void *a, int64_t lda, const void *b,")
-    out.line(" " * (len(name) + 25) + "bool add, float *c, int64_t ldc, const void *next,")
-    out.line(" " * (len(name) + 25) + "int64_t next_step) {")
+    out.line(" " * (len(name) + 25) + "int64_t ldb, bool add, float *c, int64_t ldc,")
+    out.line(" " * (len(name) + 25) + "const void *next, int64_t next_step) {")
     for p in pointers:
         out.line(f"    const char *a{p} = (const char *)a" + (f" + {p} * lda;" if p else ";"))
     out.line("    float *row;")
     inout = ", ".join([f'[a{p}] "+r"(a{p})' for p in pointers] + ['[b] "+r"(b)', '[k] "+r"(k)'])
     operands = f': {inout}, [next] "+r"(next), [row] "=&r"(row)\n        '
-    operands += ': [lda] "r"(lda), [c] "r"(c), [ldc] "r"(ldc), [add] "m"(add), '
+    operands += ': [lda] "r"(lda), [ldb] "r"(ldb), [c] "m"(c), [ldc] "r"(ldc), [add] "m"(add), '
     operands += '[next_step] "r"(next_step)\n        '
     operands += f': {tile.isa.clobbers(min(tile.used, tile.isa.registers))}, "cc", "memory"'
     out.asm(lines, operands)
@@ -127,7 +126,7 @@ def generate(out, args):
     isa = common.ISAS[args.isa]
     fma = "vdpbf16ps" if args.pairs else "vfmadd231ps"
     whole = Tile(isa, fma, args.rows, args.vectors)
-    columns, stride = args.vectors * isa.lanes, args.vectors * isa.bytes
+    columns = args.vectors * isa.lanes
     name = f"tic_gemm_{'pairs' if args.pairs else 'f32'}_{isa.name}_{args.rows}x{columns}"
     about = [
         f"GEMM tiles of 1 to {args.rows} rows and 1 to {args.vectors} vectors of {isa.lanes}, "
@@ -149,7 +148,7 @@ def generate(out, args):
             for vectors in range(1, args.vectors + 1):
                 one = f"{'across' if across else 'along'}_{rows}_{vectors}"
                 tile = Tile(isa, fma, rows, vectors)
-                function(out, tile, one, across, stride)
+                function(out, tile, one, across)
                 names[across].append(one)
     for across in (False, True):
         out.line(f"static tic_gemm_run *const {'across' if across else 'along'}[] = {{")

@@ -30,6 +30,7 @@ Test(gemm, edges) {
 static setup random_setup(uint64_t seed) {
     enum { DRAWS = 16 };
     static const int64_t primes[] = {1, 2, 3, 7, 13, 31, 37, 61, 67, 97, 101, 131};
+    static const int64_t columns[] = {1, 3, 8, 13, 16, 31, 32, 61, 67, 96, 101, 128};
     tic_random key = {seed, TIC_RNG_BENCH, 1};
     uint32_t d[DRAWS];
     for (uint64_t i = 0; i < DRAWS; i++)
@@ -41,7 +42,7 @@ static setup random_setup(uint64_t seed) {
                .c = (tic_dtype)(d[4] % 2),
                .pre = (tic_dtype)(d[5] % 2),
                .m = primes[d[6] % 11],
-               .n = primes[d[7] % 12],
+               .n = columns[d[7] % 12],
                .k = primes[d[8] % 12],
                .pad = d[9] % 40 < 20 ? d[9] % 20 : 0,
                .act = (tic_act)(d[10] % 3),
@@ -359,38 +360,80 @@ Test(gemm, emulated_tiles_give_the_same_bits) {
     bf16_only = false;
 }
 
+/* The case by two lines of a plan. */
+static void expect_same_bits_by(const setup *s, const char *const lines[2], const char *variant) {
+    operands o[2];
+    for (int v = 0; v < 2; v++) {
+        tic_plan *plan;
+        tic_ctx *ctx;
+        CHECK_OK(tic_plan_new(&plan, err));
+        CHECK_OK(tic_plan_add(plan, lines[v], err));
+        tic_ctx_options options = {.threads = 2, .plan = plan};
+        CHECK_OK(tic_ctx_new(&ctx, &options, err));
+        o[v] = new_operands(s);
+        CHECK_OK(tic_gemm(ctx, &o[v].args, err));
+        cr_assert_str_eq(tic_ctx_ran(ctx, TIC_OP_GEMM), variant);
+        tic_ctx_free(ctx);
+        tic_plan_free(plan);
+    }
+    cr_assert(memcmp(o[0].args.c.data, o[1].args.c.data, matrix_bytes(s, o[0].args.c)) == 0,
+              "m %lld n %lld k %lld: %s, %s", (long long)s->m, (long long)s->n, (long long)s->k,
+              lines[0], lines[1]);
+    free_operands(&o[0]);
+    free_operands(&o[1]);
+}
+
 /* Strips of two and of three row tiles run different micro-kernels over the same sums. */
 Test(gemm, strips_of_either_height_give_the_same_bits) {
+    static const char *const lines[] = {
+        "gemm/bf16/any amx-emulated-32x32 kc=32 mc=100 nc=64 strip=2",
+        "gemm/bf16/any amx-emulated-32x32 kc=32 mc=100 nc=64 strip=3"};
     for (int64_t m = 1; m <= 150; m += 7) {
-        setup s = {.trans = TIC_NT,
-                   .precision = TIC_BF16,
-                   .m = m,
-                   .n = 70,
-                   .k = 75,
-                   .bias = true,
-                   .act = TIC_ACT_GELU};
-        operands o[2];
-        for (int v = 0; v < 2; v++) {
-            char line[96];
-            tic_plan *plan;
-            tic_ctx *ctx;
-            snprintf(line, sizeof line,
-                     "gemm/bf16/any amx-emulated-32x32 kc=32 mc=100 nc=64 strip=%d", 2 + v);
-            CHECK_OK(tic_plan_new(&plan, err));
-            CHECK_OK(tic_plan_add(plan, line, err));
-            tic_ctx_options options = {.threads = 2, .plan = plan};
-            CHECK_OK(tic_ctx_new(&ctx, &options, err));
-            o[v] = new_operands(&s);
-            CHECK_OK(tic_gemm(ctx, &o[v].args, err));
-            cr_assert_str_eq(tic_ctx_ran(ctx, TIC_OP_GEMM), "amx-emulated-32x32");
-            tic_ctx_free(ctx);
-            tic_plan_free(plan);
-        }
-        cr_assert(memcmp(o[0].args.c.data, o[1].args.c.data, matrix_bytes(&s, o[0].args.c)) == 0,
-                  "m %lld", (long long)m);
-        free_operands(&o[0]);
-        free_operands(&o[1]);
+        const setup s = {.trans = TIC_NT,
+                         .precision = TIC_BF16,
+                         .m = m,
+                         .n = 70,
+                         .k = 75,
+                         .bias = true,
+                         .act = TIC_ACT_GELU};
+        expect_same_bits_by(&s, lines, "amx-emulated-32x32");
     }
+}
+
+static void expect_in_place_as_packed(const char *variant) {
+    char text[2][96];
+    const char *const lines[] = {text[0], text[1]};
+    for (int v = 0; v < 2; v++)
+        snprintf(text[v], sizeof text[v], "gemm/f32/any %s kc=48 mc=60 nc=64 in_place=%d", variant,
+                 v > 0 ? 4096 : 1);
+    for (int64_t n = 16; n <= 208; n += 16)
+        for (int x = 0; x < 4; x++) {
+            const setup s = {.trans = x & 1 ? TIC_TN : TIC_NN,
+                             .m = 13 + 7 * n / 16,
+                             .n = n,
+                             .k = 40 + n,
+                             .pad = x & 2 ? 3 : 0,
+                             .accumulate = x & 1,
+                             .colsum = x & 1,
+                             .at_start = x & 2};
+            expect_same_bits_by(&s, lines, variant);
+        }
+}
+
+Test(gemm, b_in_place_gives_the_bits_of_b_packed) {
+    static const char *const variants[] = {"avx2-6x16", "avx2-4x24", "avx512-14x32", "avx512-9x48",
+                                           "avx512-6x64"};
+    int ran = 0;
+    for (size_t v = 0; v < sizeof variants / sizeof variants[0]; v++) {
+        const int i = tic_variant_find(TIC_OP_GEMM, variants[v]);
+        cr_assert(i >= 0, "%s", variants[v]);
+        if ((tic_variant_get(i).isa & ~tic_cpu_get()->isa) == 0) {
+            expect_in_place_as_packed(variants[v]);
+            ran++;
+        }
+    }
+    if (ran == 0)
+        cr_skip_test("no generated micro-kernel runs on this CPU");
 }
 
 /* The table's problems at full size, the default variant against the reference on sampled elements:
