@@ -102,10 +102,14 @@ static void dynamic_scores(FILE *to, const page *p) {
 static void static_scores(FILE *to, const page *p) {
     const char *task, *name;
     json_t *unused, *method;
-    table(to, "Static tasks", "task\tmethod\tmetric\tlast model\tmean of the steps' models");
+    bool begun = false;
     json_object_foreach((json_t *)first_tasks(p), task, unused) {
         if (!is_static(task))
             continue;
+        if (!begun)
+            table(to, "Static tasks",
+                  "task\tmethod\tmetric\tlast model\tmean of the steps' models");
+        begun = true;
         json_object_foreach((json_t *)p->methods, name, method) {
             const json_t *t = json_object_get(tasks_of(method), task);
             fputs("<tr>", to);
@@ -117,7 +121,8 @@ static void static_scores(FILE *to, const page *p) {
             fputs("</tr>\n", to);
         }
     }
-    end_table(to);
+    if (begun)
+        end_table(to);
 }
 
 /* ---- budgets --------------------------------------------------------------------------------- */
@@ -216,30 +221,35 @@ static void spending_table(FILE *to, const page *p) {
 
 /* ---- matrices -------------------------------------------------------------------------------- */
 
-static double top_of(const page *p) {
+static const json_t *matrix_of(const json_t *method, const char *task) {
+    return json_object_get(json_object_get(tasks_of(method), task), "E");
+}
+
+static double top_of(const page *p, const char *task) {
     const char *name;
     json_t *method, *row, *value;
     double top = 0;
     size_t i, j;
     json_object_foreach((json_t *)p->methods, name, method) {
-        const json_t *e = json_object_get(json_object_get(tasks_of(method), "retrieval"), "E");
-        json_array_foreach(e, i, row) json_array_foreach(row, j, value) top =
+        json_array_foreach(matrix_of(method, task), i, row) json_array_foreach(row, j, value) top =
             fmax(top, json_number_value(value));
     }
     return top;
 }
 
-/* names [steps] and values [steps, steps] are space to work in. */
-static void matrices(FILE *to, const page *p, const char **names, double *values) {
+/* One figure a method, all in the same shades. names [steps] and values [steps, steps] are space to
+ * work in. */
+static void matrices(FILE *to, const page *p, const char *task, const char **names,
+                     double *values) {
     const int steps = (int)json_array_size(p->steps);
-    const double top = top_of(p);
+    const double top = top_of(p, task);
     const char *name;
     json_t *method;
-    fputs("<h2>Retrieval, matrix by matrix</h2>\n", to);
     for (int i = 0; i < steps; i++)
         names[i] = json_string_value(json_array_get(p->steps, (size_t)i));
     json_object_foreach((json_t *)p->methods, name, method) {
-        const json_t *e = json_object_get(json_object_get(tasks_of(method), "retrieval"), "E");
+        const json_t *e = matrix_of(method, task);
+        const char *metric = words_of(json_object_get(tasks_of(method), task), "metric");
         for (int i = 0; i < steps * steps; i++) {
             const json_t *row = json_array_get(e, (size_t)(i / steps));
             const json_t *value = json_array_get(row, (size_t)(i % steps));
@@ -247,7 +257,9 @@ static void matrices(FILE *to, const page *p, const char **names, double *values
         }
         const tic_heat heat = {.title = tic_cli_label(name),
                                .rows_say = "rows: trained to a step",
-                               .columns_say = "evaluated on a step: mean recall@1",
+                               .columns_say = strcmp(metric, "acc1") == 0
+                                                  ? "evaluated on a step: accuracy"
+                                                  : "evaluated on a step: mean recall@1",
                                .rows = names,
                                .columns = names,
                                .row_count = steps,
@@ -259,12 +271,33 @@ static void matrices(FILE *to, const page *p, const char **names, double *values
     }
 }
 
+/* Retrieval's first; the others' each under its name, and subsets, which may be many, behind it. */
+static void all_matrices(FILE *to, const page *p, const char **names, double *values) {
+    const char *task;
+    json_t *unused;
+    fputs("<h2>Retrieval, matrix by matrix</h2>\n", to);
+    matrices(to, p, "retrieval", names, values);
+    bool begun = false;
+    json_object_foreach((json_t *)first_tasks(p), task, unused) {
+        if (is_static(task) || strcmp(task, "retrieval") == 0)
+            continue;
+        if (!begun)
+            fputs("<h2>The other tasks' matrices</h2>\n", to);
+        begun = true;
+        fprintf(to, "<details%s><summary>", strchr(task, '/') == NULL ? " open" : "");
+        tic_draw_words(to, task);
+        fputs("</summary>\n", to);
+        matrices(to, p, task, names, values);
+        fputs("</details>\n", to);
+    }
+}
+
 /* ---- the page -------------------------------------------------------------------------------- */
 
 static void settings(FILE *to, const page *p) {
     const char *key;
     json_t *value;
-    fputs("<details><summary>Settings and machine</summary><table>\n", to);
+    fputs("<h2>Settings and machine</h2>\n<details><summary>All of them</summary><table>\n", to);
     for (int part = 0; part < 2; part++) {
         json_object_foreach((json_t *)(part == 0 ? p->experiment : p->machine), key, value) {
             char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
@@ -309,7 +342,7 @@ static void draw_page(FILE *to, const void *what) {
     spending_table(to, p);
     dynamic_scores(to, p);
     static_scores(to, p);
-    matrices(to, p, d->names, d->values);
+    all_matrices(to, p, d->names, d->values);
     settings(to, p);
     fputs("</body></html>\n", to);
 }

@@ -22,10 +22,12 @@ MODEL = {"embed_dim": 32,
 
 
 class Page(html.parser.HTMLParser):
-    """Tables by the heading before them, and which elements were left open."""
+    """Tables and figures' words by the heading or summary before them, and which elements were left
+    open."""
     def __init__(self):
         super().__init__()
         self.open, self.tables, self.titles, self.heading, self.text = [], {}, [], "", ""
+        self.figures = {}
 
     def handle_starttag(self, tag, attrs):
         if tag not in ("meta", "rect", "path", "circle"):
@@ -34,6 +36,8 @@ class Page(html.parser.HTMLParser):
         self.text = ""
         if tag == "tr":
             self.tables.setdefault(self.heading, []).append([])
+        if tag == "svg":
+            self.figures.setdefault(self.heading, []).append([])
 
     def handle_startendtag(self, tag, attrs):
         self.titles.append(tag)
@@ -46,8 +50,10 @@ class Page(html.parser.HTMLParser):
             return
         if not self.open or self.open.pop() != tag:
             raise AssertionError(f"</{tag}> closes nothing")
-        if tag == "h2":
+        if tag in ("h2", "summary"):
             self.heading = self.text
+        if tag == "text":
+            self.figures[self.heading][-1].append(self.text)
         if tag in ("td", "th"):
             self.tables[self.heading][-1].append(self.text)
 
@@ -92,6 +98,22 @@ class Command(unittest.TestCase):
         self.assertEqual(evaluated["tasks"]["retrieval"]["per_step"],
                          results["methods"]["oracle"]["tasks"]["retrieval"]["E"][-1])
 
+    def matrices_are_drawn(self, page, results):
+        """Every dynamic task's, a figure a method, retrieval's first."""
+        tasks = [t for t in results["methods"]["lwf"]["tasks"] if not t.startswith("static/")]
+        self.assertGreater(len(tasks), 2, "retrieval, classification and a subset")
+        heads = {t: t for t in tasks} | {"retrieval": "Retrieval, matrix by matrix"}
+        self.assertEqual(list(page.figures)[:2], ["", heads["retrieval"]], "spending, retrieval")
+        self.assertEqual(set(page.figures), {""} | set(heads.values()))
+        for task, head in heads.items():
+            metric = "mean recall@1" if task.startswith("retrieval") else "accuracy"
+            self.assertEqual([words[0] for words in page.figures[head]], ["Sequential", "LwF"])
+            for name, words in zip(("sequential", "lwf"), page.figures[head]):
+                self.assertEqual(words[1], "evaluated on a step: " + metric)
+                drawn = [w for w in words if "." in w]
+                told = [v for row in results["methods"][name]["tasks"][task]["E"] for v in row]
+                self.assertEqual(drawn, [f"{v:.3f}" for v in told if v is not None], task)
+
     def test_report(self):
         """A page whose table tells what results.json does, and that says so when there is no run."""
         run = os.path.join(self.folder.name, "r")
@@ -115,7 +137,7 @@ class Command(unittest.TestCase):
         scores = [row for row in page.tables["Dynamic tasks"] if row[:2] == ["retrieval", "LwF"]]
         self.assertTrue(scores[0][2].startswith(
             f"{results['methods']['lwf']['tasks']['retrieval']['in_domain']:.3f} "))
-        self.assertEqual(page.titles.count("svg"), 2 + 2, "two figures of spending, two matrices")
+        self.matrices_are_drawn(page, results)
         elsewhere = os.path.join(self.folder.name, "page.html")
         done = self.call([TICLIP, "report", run, "--out", elsewhere, "--json"])
         self.assertEqual(json.loads(done.stdout)["report"], elsewhere)
