@@ -20,7 +20,7 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 REPRODUCTION ?= reproduction
 
-.PHONY: all deps build test demo reproduce sanitize bench-kernels bench-step bench-peers clean
+.PHONY: all deps build test demo reproduce sanitize bench-kernels bench-step bench-tic bench-peers clean
 all: build
 
 # Installs only what is missing.
@@ -65,6 +65,14 @@ bench-kernels: build
 # Training steps: pairs/s and MFU.
 bench-step: build
 	$(BUILD)/benchmarks/bench_step $(WITH_PLAN)
+
+# Every method, throughput beside accuracy, kept as this machine's baseline (docs/researchers.md). The
+# machine should do nothing else meanwhile.
+TIC_METHODS ?= all
+bench-tic: build
+	mkdir -p $(BENCH)
+	$(BUILD)/benchmarks/bench_tic --methods $(TIC_METHODS) --pairs 63000 --benchmark_out=$(BENCH)/tic.json
+	python3 benchmarks/record_tic.py $(BENCH)/tic.json
 
 # All that docs/performance.md says of this machine: kernels beside BLIS, OpenBLAS and oneDNN, then
 # operations and steps beside PyTorch, in turns. The machine should do nothing else meanwhile.

@@ -231,6 +231,18 @@ tic_status TakeFlags(int *argc, char **argv, tic_error *err) {
     return TIC_OK;
 }
 
+// What a baseline must have in common with what is set beside it, beside the machine.
+void DescribeExperiment() {
+    tic_experiment x;
+    tic_experiment_defaults(&x);
+    const double pairs = flags.pairs > 0 ? flags.pairs : static_cast<double>(x.pairs);
+    const auto number = [](double n) { return std::to_string(static_cast<long long>(n)); };
+    const std::string world = std::filesystem::path(flags.data).filename();
+    benchmark::AddCustomContext("world",
+                                flags.data.empty() ? number(flags.world) + " pairs" : world);
+    benchmark::AddCustomContext("budget", number(pairs) + " pairs");
+}
+
 tic_status MakeWorld(tic_error *err) {
     if (!flags.data.empty())
         return TIC_OK;
@@ -265,6 +277,7 @@ tic_status RunAll(int argc, char **argv, tic_error *err) {
         TIC_TRY(ReadBaseline(&baseline, err));
     TIC_TRY(Register(err));
     DescribeMachine(flags.threads);
+    DescribeExperiment();
     benchmark::Initialize(&argc, argv);
     if (argc > 1)
         return tic_fail(err, TIC_EUSAGE, "unknown argument %s; --help tells them", argv[1]);

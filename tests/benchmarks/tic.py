@@ -1,11 +1,17 @@
-"""bench_tic on a tiny world: its counters are the run's own, and a baseline is set beside them."""
+"""bench_tic on a tiny world: its counters are the run's own, and a baseline, as it is or as
+record_tic.py keeps it, is set beside them."""
 
 import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import record_tic  # noqa: E402
 
 TIC = os.environ["BENCH_TIC"]
 TINY = ["--world", "600", "--pairs", "1800", "--methods", "sequential", "--threads", "1"]
@@ -29,11 +35,32 @@ class Tic(unittest.TestCase):
         self.assertTrue(0 < row["issued/nominal"])
         for measure in ("in_domain", "backward", "forward"):
             self.assertTrue(0 <= row[measure] <= 1)
-        second = run(*TINY, "--compare", baseline)
+        record = [sys.executable, str(ROOT / "benchmarks" / "record_tic.py"), baseline, "--results",
+                  str(self.folder)]
+        recorded = subprocess.run(record, capture_output=True, text=True, check=True).stdout.strip()
+        self.assertNotIn(str(self.folder), pathlib.Path(recorded).read_text(), "a path of this machine")
+        second = run(*TINY, "--compare", recorded)
         self.assertEqual(second.returncode, 0, second.stderr)
         lines = second.stdout.splitlines()
         self.assertTrue(any(line.split()[0] == "in_domain" and line.endswith("+0.0%")
                             for line in lines if line.split()), second.stdout)
+
+    def test_what_was_not_measured_is_kept(self):
+        def document(budget, **rates):
+            context = dict.fromkeys(record_tic.CONTEXT, "x") | {"budget": budget, "host_name": "h"}
+            rows = [{"name": f"{method}/iterations:1", **dict.fromkeys(record_tic.COUNTERS, rate)}
+                    for method, rate in rates.items()]
+            return {"context": context, "benchmarks": rows}
+
+        before = record_tic.merge([document("9 pairs", lwf=1, oracle=2)])
+        self.assertNotIn("host_name", before["context"])
+        kept = record_tic.rows_of(record_tic.merge([document("9 pairs", sequential=3, oracle=4)], before))
+        self.assertEqual({method: row["pairs/s"] for method, row in kept.items()},
+                         {"sequential": 3, "oracle": 4, "lwf": 1})
+        fresh = record_tic.merge([document("8 pairs", sequential=3)], before)
+        self.assertEqual(list(record_tic.rows_of(fresh)), ["sequential"], "of another budget")
+        with self.assertRaises(ValueError):
+            record_tic.merge([document("8 pairs", lwf=1), document("9 pairs", oracle=1)])
 
     def test_another_budget_is_not_compared(self):
         baseline = self.folder / "baseline.json"
