@@ -170,6 +170,15 @@ class Page(unittest.TestCase):
                 self.assertEqual(line.count("|"), columns, line)
             columns = line.count("|") if line.startswith("|") else 0
 
+    def test_how_the_learning_rate_was_chosen(self):
+        all_of = self.experiments()  # of seed 0 the default has 0.44 and 0.59, the others 0.50 and 0.65
+        self.assertEqual(page.best_rates(all_of), {"sequential": "lr-half", "oracle": "lr-half"})
+        first, second = (r["methods"] for r in all_of["methods"].results[:2])
+        first["sequential"]["tasks"]["retrieval"]["in_domain"] = 0.51
+        second["oracle"]["tasks"]["retrieval"]["in_domain"] = 0.99  # another seed: no part in it
+        text = " ".join("\n".join(page.defaults(all_of)).split())
+        self.assertIn("Sequential with 0.0015, the default; Oracle with 0.00075.", text)
+
     def test_runs_of_different_kinds_are_not_averaged(self):
         page.check_alike(self.experiments())
         write(self.folder, "methods", 3, everything(0), "bf16")
