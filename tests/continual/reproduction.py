@@ -1,4 +1,4 @@
-"""The reproduction's page from made-up results: means, errors, verdicts, tables and figures."""
+"""The pages of the reproduction from made-up results: means, errors, verdicts, tables and figures."""
 
 import json
 import math
@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT / "benchmarks" / "reproduction"))
 import figures  # noqa: E402
 import measured  # noqa: E402
 import page  # noqa: E402
+import real_data  # noqa: E402
 import trends  # noqa: E402
 from runs import EXPERIMENTS, EXTRA  # noqa: E402
 
@@ -67,7 +68,17 @@ def everything(shift):
     return values
 
 
-class Page(unittest.TestCase):
+class Tables(unittest.TestCase):
+    def rows_have_their_columns(self, text):
+        columns = 0
+        for line in text.splitlines():
+            self.assertNotIn("nan", line)
+            if columns and line.startswith("|"):
+                self.assertEqual(line.count("|"), columns, line)
+            columns = line.count("|") if line.startswith("|") else 0
+
+
+class Page(Tables):
     def setUp(self):
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         for seed, shift in enumerate((-0.01, 0.0, 0.01)):
@@ -163,12 +174,7 @@ class Page(unittest.TestCase):
         self.assertEqual(len(list(docs.glob("reproduction/*.svg"))), 1 + len(page.ORDER))
         for words in (*page.LABELS.values(), *page.EXTRAS.values(), "0123abc", "## Reading"):
             self.assertIn(words, text)
-        columns = 0
-        for line in text.splitlines():  # every row has its header's columns
-            self.assertNotIn("nan", line)
-            if columns and line.startswith("|"):
-                self.assertEqual(line.count("|"), columns, line)
-            columns = line.count("|") if line.startswith("|") else 0
+        self.rows_have_their_columns(text)
 
     def test_how_the_learning_rate_was_chosen(self):
         all_of = self.experiments()  # of seed 0 the default has 0.44 and 0.59, the others 0.50 and 0.65
@@ -196,6 +202,33 @@ class Page(unittest.TestCase):
         self.assertEqual(drawn.count("<circle"), 2)
         self.assertIn("b &amp; c", drawn)
         self.assertEqual(figures.heat_map("E", ["1", "2"], [[0, 1], [1, 0]], 1).count("<rect"), 4)
+
+class RealData(Tables):
+    def setUp(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for seed, shift in enumerate((-0.01, 0.0, 0.01)):
+            methods = everything(shift)
+            for one in methods.values():
+                for name in real_data.CATEGORIES:
+                    one["tasks"]["classification/" + name] = retrieval(0.1, 0.2 + shift, 0.1)
+            write(folder, "photographs", seed, methods)
+        self.x = measured.Experiment(folder, "photographs")
+
+    def test_measured_part(self):
+        text = real_data.compose(self.x)
+        self.rows_have_their_columns(text)
+        for words in (*page.LABELS.values(), "3 seeds", *real_data.CATEGORIES):
+            self.assertIn(words, text)
+        self.assertIn("| Sequential | 1.0 T | 0.100 ±0.006 | 0.450 ±0.006 | 0.090 ±0.000 |", text)
+        self.assertIn("| Sequential | 0.200 ±0.006 |", text)
+        self.assertIn("      2022        0.100    0.100    0.450\n", text)
+        self.assertRegex(text, r"\| Sequential forgets \|.*\| reproduced \|")
+
+    def test_what_is_written_by_hand_stays(self):
+        old = f"# Title\n{real_data.BEGIN}\n\nold\n{real_data.END}\nwhy\n"
+        self.assertEqual(real_data.place(old, "new"), old.replace("old", "new"))
+        with self.assertRaises(ValueError):
+            real_data.place("# Title\n", "new")
 
 
 if __name__ == "__main__":
