@@ -148,41 +148,67 @@ static void shade(char colour[8], double share) {
     snprintf(colour, 8, "#%02x%02x%02x", mixed[0] & 255, mixed[1] & 255, mixed[2] & 255);
 }
 
-static void draw_row(FILE *to, const tic_heat *heat, int row, double y) {
+/* A large matrix has small cells without numbers, so that it is still seen whole. */
+typedef struct cells {
+    int wide, high;
+    int names_across, names_down; /* every so many has its name */
+    bool numbers;
+} cells;
+
+static cells cells_of(const tic_heat *heat) {
+    enum { LARGE = 30, SMALL = 13 };
+    if (heat->column_count <= LARGE)
+        return (cells){CELL_W, CELL_H, 1, 1, true};
+    return (cells){SMALL, SMALL, 5, 2, false};
+}
+
+static void draw_row(FILE *to, const tic_heat *heat, const cells *cell, int row, double y) {
     const double *values = heat->values + (size_t)row * (size_t)heat->column_count;
     double sum = 0;
     for (int j = 0; j < heat->column_count; j++)
         sum += values[j];
     const double full = heat->full > 0 ? heat->full : sum > 0 ? sum : 1;
     for (int j = 0; j < heat->column_count; j++) {
-        const double share = values[j] / full, x = LEFT + 20 + CELL_W * j;
+        const double share = values[j] / full, x = LEFT + 20 + cell->wide * j;
+        const int gap = cell->numbers ? 2 : 1;
         char colour[8];
         if (!isfinite(share))
             continue;
         shade(colour, share);
-        fprintf(to,
-                "<rect x=\"%.0f\" y=\"%.0f\" width=\"%d\" height=\"%d\" fill=\"%s\"/><text "
-                "x=\"%.0f\" y=\"%.0f\" text-anchor=\"middle\" style=\"fill:%s\">%.*f</text>\n",
-                x, y, CELL_W - 2, CELL_H - 2, colour, x + CELL_W / 2 - 1, y + CELL_H / 2 + 3,
-                share > 0.6 ? "#000" : "#fff", heat->decimals, values[j]);
+        fprintf(to, "<rect x=\"%.0f\" y=\"%.0f\" width=\"%d\" height=\"%d\" fill=\"%s\"/>", x, y,
+                cell->wide - gap, cell->high - gap, colour);
+        if (cell->numbers)
+            fprintf(to,
+                    "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"middle\" style=\"fill:%s\">%.*f"
+                    "</text>\n",
+                    x + CELL_W / 2 - 1, y + CELL_H / 2 + 3, share > 0.6 ? "#000" : "#fff",
+                    heat->decimals, values[j]);
     }
 }
 
 void tic_draw_heat(FILE *to, const void *what) {
     enum { ABOVE = 70 };
     const tic_heat *heat = what;
-    const double below = ABOVE + CELL_H * heat->row_count;
-    begin(to, fmax(LEFT + 32 + CELL_W * heat->column_count, 8.5 * (double)strlen(heat->title)),
+    const cells cell = cells_of(heat);
+    const double below = ABOVE + cell.high * heat->row_count;
+    char shades[64];
+    begin(to, fmax(LEFT + 32 + cell.wide * heat->column_count, 8.5 * (double)strlen(heat->title)),
           below + 34);
     text(to, 8, 20, "start", "t", heat->title);
     text(to, LEFT + 20, 44, "start", NULL, heat->columns_say);
-    for (int j = 0; j < heat->column_count; j++)
-        text(to, LEFT + 20 + CELL_W * (j + 0.5), ABOVE - 6, "middle", NULL, heat->columns[j]);
+    for (int j = 0; j < heat->column_count; j += cell.names_across)
+        text(to, LEFT + 20 + cell.wide * (j + 0.5), ABOVE - 6, "middle", NULL, heat->columns[j]);
     for (int i = 0; i < heat->row_count; i++) {
-        text(to, LEFT + 12, ABOVE + CELL_H * i + CELL_H / 2 + 3, "end", NULL, heat->rows[i]);
-        draw_row(to, heat, i, ABOVE + CELL_H * i);
+        if (i % cell.names_down == 0)
+            text(to, LEFT + 12, ABOVE + cell.high * i + cell.high / 2 + 3, "end", NULL,
+                 heat->rows[i]);
+        draw_row(to, heat, &cell, i, ABOVE + cell.high * i);
     }
     text(to, 8, below + 22, "start", NULL, heat->rows_say);
+    if (!cell.numbers && heat->full > 0) {
+        snprintf(shades, sizeof shades, "shades: 0 to %.*f", heat->decimals, heat->full);
+        text(to, LEFT + 20 + cell.wide * heat->column_count, below + 22, "end", NULL, shades);
+    }
     fputs("</svg>\n", to);
 }
 

@@ -114,6 +114,29 @@ class Command(unittest.TestCase):
                 told = [v for row in results["methods"][name]["tasks"][task]["E"] for v in row]
                 self.assertEqual(drawn, [f"{v:.3f}" for v in told if v is not None], task)
 
+    def large_matrices_have_no_numbers(self, results):
+        """40 steps: each in its place, every fifth column and second row named, the shades told."""
+        run, n = os.path.join(self.folder.name, "large"), 40
+        results = json.loads(json.dumps(results))
+        results["steps"] = [f"s{i}" for i in range(n)]
+        for method in results["methods"].values():
+            method["tasks"] = {"retrieval": method["tasks"]["retrieval"]}
+            method["tasks"]["retrieval"]["E"] = [[(i + j) / 100 for j in range(n)] for i in range(n)]
+        os.mkdir(run)
+        with open(os.path.join(run, "results.json"), "w", encoding="utf-8") as file:
+            json.dump(results, file)
+        self.call([TICLIP, "report", run])
+        page = Page()
+        with open(os.path.join(run, "report.html"), encoding="utf-8") as file:
+            page.feed(file.read())
+        self.assertEqual(list(page.figures), ["", "Retrieval, matrix by matrix"], "no other task")
+        self.assertNotIn("Static tasks", page.tables)
+        for words in page.figures["Retrieval, matrix by matrix"]:
+            self.assertEqual(words[2:], [f"s{j}" for j in range(0, n, 5)] +
+                             [f"s{i}" for i in range(0, n, 2)] +
+                             ["rows: trained to a step", "shades: 0 to 0.780"])
+        self.assertGreater(page.titles.count("rect"), 2 * n * n)
+
     def test_report(self):
         """A page whose table tells what results.json does, and that says so when there is no run."""
         run = os.path.join(self.folder.name, "r")
@@ -138,6 +161,7 @@ class Command(unittest.TestCase):
         self.assertTrue(scores[0][2].startswith(
             f"{results['methods']['lwf']['tasks']['retrieval']['in_domain']:.3f} "))
         self.matrices_are_drawn(page, results)
+        self.large_matrices_have_no_numbers(results)
         elsewhere = os.path.join(self.folder.name, "page.html")
         done = self.call([TICLIP, "report", run, "--out", elsewhere, "--json"])
         self.assertEqual(json.loads(done.stdout)["report"], elsewhere)
