@@ -487,8 +487,9 @@ typedef struct tic_parting {
 } tic_parting;
 
 /* Watches calls of one context, which it borrows, by means that a program cannot share: it handles
- * SIGTRAP and writes into the program's code, so do it in a process of its own. On success *out is
- * the caller's (tic_trace_free). TIC_EINPUT when the program was stripped. */
+ * SIGTRAP while a call is made and writes into the program's code, so do it in a process of its
+ * own, one call at a time. On success *out is the caller's (tic_trace_free). TIC_EINPUT when the
+ * program was stripped. */
 typedef struct tic_trace tic_trace;
 tic_status tic_trace_new(tic_trace **out, tic_ctx *ctx, tic_error *err);
 void tic_trace_free(tic_trace *trace); /* NULL is allowed */

@@ -52,33 +52,44 @@ static bool begins(const char *text, const char *with) {
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* "ps", "pd", "ss", "sd", "ph", "sh" at the end of the mnemonic: bits of an element, 0: none. */
+/* Bits of an element, as the end of the mnemonic tells; 0: it is none of floating point. */
 static int element_bits(const char *name, bool *scalar) {
     static const struct {
         const char *suffix;
         int bits;
-    } types[] = {{"ps", 32}, {"ss", 32}, {"pd", 64}, {"sd", 64}, {"ph", 16}, {"sh", 16}};
+        bool scalar;
+    } types[] = {{"cph", 32, false}, {"csh", 32, true}, /* complex: two halves */
+                 {"ps", 32, false},  {"ss", 32, true},  {"pd", 64, false},
+                 {"sd", 64, true},   {"ph", 16, false}, {"sh", 16, true}};
     const size_t length = strlen(name);
-    for (size_t i = 0; length > 2 && i < sizeof types / sizeof types[0]; i++)
-        if (strcmp(name + length - 2, types[i].suffix) == 0) {
-            *scalar = types[i].suffix[0] == 's';
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        const size_t end = strlen(types[i].suffix);
+        if (length > end && strcmp(name + length - end, types[i].suffix) == 0) {
+            *scalar = types[i].scalar;
             return types[i].bits;
         }
+    }
     return 0;
 }
 
-static tic_kind arithmetic(const char *name) {
-    static const char *const fused[] = {"vfmadd", "vfmsub", "vfnmadd", "vfnmsub"};
-    static const char *const adds[] = {"add", "sub", "vadd", "vsub"}; /* addsubps adds too */
-    for (size_t i = 0; i < sizeof fused / sizeof fused[0]; i++)
-        if (begins(name, fused[i]))
-            return TIC_FMA;
-    if (begins(name, "mul") || begins(name, "vmul"))
-        return TIC_MULTIPLY;
-    for (size_t i = 0; i < sizeof adds / sizeof adds[0]; i++)
-        if (begins(name, adds[i]))
-            return TIC_ADD;
-    return TIC_OTHER;
+typedef struct arithmetic { /* how a mnemonic begins */
+    const char *prefix;
+    uint8_t kind, each;
+} arithmetic;
+
+/* The first that fits. Those of 4 multiply complex numbers. */
+static const arithmetic *arithmetic_of(const char *name) {
+    static const arithmetic all[] = {
+        {"vdpbf16", TIC_DOT, 2},  {"vfmaddc", TIC_FMA, 4},     {"vfcmadd", TIC_FMA, 4},
+        {"vfmadd", TIC_FMA, 1},   {"vfmsub", TIC_FMA, 1},      {"vfnmadd", TIC_FMA, 1},
+        {"vfnmsub", TIC_FMA, 1},  {"vfmulc", TIC_MULTIPLY, 4}, {"vfcmul", TIC_MULTIPLY, 4},
+        {"mul", TIC_MULTIPLY, 1}, {"vmul", TIC_MULTIPLY, 1},   {"add", TIC_ADD, 1},
+        {"sub", TIC_ADD, 1},      {"vadd", TIC_ADD, 1},        {"vsub", TIC_ADD, 1},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (begins(name, all[i].prefix))
+            return &all[i];
+    return NULL;
 }
 
 static void classify(tic_site *site, const ZydisDecodedInstruction *instruction,
@@ -87,20 +98,18 @@ static void classify(tic_site *site, const ZydisDecodedInstruction *instruction,
     bool scalar = false;
     if (operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER && begins(name, "tdp")) {
         site->kind = TIC_TILE;
-        site->per_dword = instruction->mnemonic == ZYDIS_MNEMONIC_TDPBF16PS ? 2 : 4;
+        site->each = instruction->mnemonic == ZYDIS_MNEMONIC_TDPBF16PS ? 2 : 4;
         for (int i = 0; i < 3; i++)
             site->tile[i] = (uint8_t)(operands[i].reg.value - ZYDIS_REGISTER_TMM0);
         return;
     }
-    if (instruction->mnemonic == ZYDIS_MNEMONIC_VDPBF16PS) {
-        site->kind = TIC_DOT;
-        site->lanes = (uint8_t)(operands[0].size / 32);
-    } else {
-        int bits = element_bits(name, &scalar);
-        site->kind = bits != 0 ? (uint8_t)arithmetic(name) : TIC_OTHER;
-        if (site->kind != TIC_OTHER)
-            site->lanes = scalar ? 1 : (uint8_t)(operands[0].size / bits);
-    }
+    const int bits = element_bits(name, &scalar);
+    const arithmetic *found = bits != 0 ? arithmetic_of(name) : NULL;
+    if (found == NULL)
+        return;
+    site->kind = found->kind;
+    site->each = found->each;
+    site->lanes = scalar ? 1 : (uint8_t)(operands[0].size / bits);
     if (instruction->avx.mask.mode != ZYDIS_MASK_MODE_INVALID &&
         instruction->avx.mask.mode != ZYDIS_MASK_MODE_DISABLED &&
         instruction->avx.mask.reg > ZYDIS_REGISTER_K0)
@@ -205,22 +214,13 @@ static uint64_t tile_work(const tic_site *site, const ucontext_t *context) {
         return 0;
     memcpy(columns, tiles + COLUMNS_AT, sizeof columns);
     uint64_t rows = tiles[ROWS_AT + site->tile[0]];
-    return rows * (columns[site->tile[0]] / 4u) * (columns[site->tile[1]] / 4u) * site->per_dword;
+    return rows * (columns[site->tile[0]] / 4u) * (columns[site->tile[1]] / 4u) * site->each;
 }
 
 uint64_t tic_site_work(const tic_site *site, const ucontext_t *context) {
-    switch (site->kind) {
-    case TIC_FMA:
-    case TIC_MULTIPLY:
-    case TIC_ADD:
-        return lanes_left(site, context);
-    case TIC_DOT:
-        return 2 * lanes_left(site, context);
-    case TIC_TILE:
+    if (site->kind == TIC_TILE)
         return tile_work(site, context);
-    default:
-        return 0;
-    }
+    return lanes_left(site, context) * site->each; /* 0 of TIC_OTHER */
 }
 
 /* ---- what an instruction reads --------------------------------------------------------------- */

@@ -102,11 +102,11 @@ typedef struct tic_site { /* one instruction of the program */
     uint8_t kind, length;
     uint8_t relative; /* where in it a displacement from the instruction pointer stands; 0: none */
     bool branch;
-    uint8_t lanes;     /* results, unless a mask leaves some out */
-    uint8_t mask;      /* k register that leaves lanes out, 0: none */
-    uint8_t tile[3];   /* TIC_TILE: destination, rows' operand, columns' operand */
-    uint8_t per_dword; /* TIC_TILE: multiply-adds a 32-bit element of the operands */
-    int function;      /* tic_symbols_find */
+    uint8_t lanes;   /* results, unless a mask leaves some out */
+    uint8_t each;    /* multiply-adds a lane; TIC_TILE: a 32-bit element of the operands */
+    uint8_t mask;    /* k register that leaves lanes out, 0: none */
+    uint8_t tile[3]; /* TIC_TILE: destination, rows' operand, columns' operand */
+    int function;    /* tic_symbols_find */
 } tic_site;
 
 typedef struct tic_decoder tic_decoder;

@@ -11,7 +11,8 @@
 enum { STACK = 1 << 17 }; /* a frame with live tiles takes 12 KiB, and they nest */
 
 static __thread tic_stepper *self; /* NULL: this thread is not stepped */
-static const tic_trace *traced;    /* the process's */
+static const tic_trace *traced;    /* the process's, while a call is watched; else NULL */
+static struct sigaction before;    /* what the process did at a trap */
 
 /* ---- counting -------------------------------------------------------------------------------- */
 
@@ -83,12 +84,13 @@ static const char *hardest_worker(const tic_stepper *s) {
                     : s->trace->symbols.list[s->trace->products[best]].name;
 }
 
-/* At the end of a block of `teller`: whether it told the counters, and what had been done. */
-static void compare(tic_stepper *s, int teller) {
+/* At the end of a block: whether it told the counters, and what had been done. */
+static void compare(tic_stepper *s) {
     const uint64_t told = told_now(s);
     if (told == s->told_then)
         return;
     const uint64_t work = worked_now(s);
+    const int teller = tic_symbols_find(&s->trace->symbols, s->block->begin);
     if (told - s->told_then != work - s->worked_then && s->parting.teller == NULL)
         s->parting = (tic_parting){teller < 0 ? "a function without a name"
                                               : s->trace->symbols.list[teller].name,
@@ -163,10 +165,6 @@ static void pass(tic_stepper *s, ucontext_t *context) {
     } while (arrive(s, context));
 }
 
-static int function_of(const tic_stepper *s) {
-    return tic_symbols_find(&s->trace->symbols, s->block->begin);
-}
-
 static void walk(tic_stepper *s, ucontext_t *context, uint64_t at) {
     greg_t *regs = context->uc_mcontext.gregs;
     if (s->block == NULL) { /* behind the breakpoint that begins it */
@@ -180,7 +178,7 @@ static void walk(tic_stepper *s, ucontext_t *context, uint64_t at) {
             count(s, true, context);
         else if (at != s->next)
             s->lost = true;
-        compare(s, function_of(s));
+        compare(s);
         pass(s, context);
     }
 }
@@ -224,11 +222,18 @@ on_trap(int number, siginfo_t *info, void *user) {
     self->busy = false;
 }
 
-static void install_handler(void) {
+static void take_traps(const tic_trace *trace) {
     struct sigaction action = {.sa_sigaction = on_trap,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     sigemptyset(&action.sa_mask);
-    sigaction(SIGTRAP, &action, NULL);
+    traced = trace;
+    sigaction(SIGTRAP, &action, &before);
+}
+
+/* When no thread can come to a breakpoint any more. */
+static void leave_traps(void) {
+    sigaction(SIGTRAP, &before, NULL);
+    traced = NULL;
 }
 
 /* ---- arming ---------------------------------------------------------------------------------- */
@@ -251,13 +256,13 @@ static inline __attribute__((always_inline)) void own_breakpoint(void) {
 }
 
 void tic_trace_enter(tic_trace *trace) {
-    traced = trace;
-    install_handler();
+    take_traps(trace);
     enter_thread(&trace->steppers[0]);
 }
 
 void tic_trace_leave(void) {
     leave_thread();
+    leave_traps();
 }
 
 /* Threads other than the caller's are stepped from here on, waiting included. */
@@ -272,7 +277,8 @@ static void arm(tic_trace *trace) {
     }
 }
 
-/* They end here. */
+/* They end here. Threads wait between the two in code with breakpoints: one may have trapped and
+ * not yet be in the handler. Who comes to the second is past them all. */
 static void disarm(tic_trace *trace) {
 #pragma omp parallel num_threads(trace->ctx->threads) if (trace->ctx->threads > 1)
     {
@@ -281,6 +287,8 @@ static void disarm(tic_trace *trace) {
         leave_thread();
     }
     tic_branches_lift(trace->branches);
+#pragma omp parallel num_threads(trace->ctx->threads) if (trace->ctx->threads > 1)
+    { __asm__ volatile("" ::: "memory"); }
 }
 
 /* ---- a call ---------------------------------------------------------------------------------- */
@@ -358,14 +366,14 @@ tic_status tic_trace_step(tic_trace *trace, tic_traced_fn call, void *user, tic_
                           tic_parting *parting, tic_error *err) {
     tic_trace_tidy(trace);
     reset(trace);
-    traced = trace;
-    install_handler();
+    take_traps(trace);
     arm(trace);
     trace->steppers[0].on = true;
     own_breakpoint();
     tic_status status = call(user, err);
     own_breakpoint();
     disarm(trace);
+    leave_traps();
     sum_up(trace, out);
     *parting = (tic_parting){.teller = NULL};
     for (int t = trace->ctx->threads - 1; t >= 0; t--)

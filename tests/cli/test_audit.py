@@ -81,6 +81,12 @@ class Audit(harness.Case):
         for part in ("hidden-twice", "terms more", "multiplications more outside of products"):
             self.assertIn(part, error)
 
+    def test_products_of_bf16_outside_of_kernels_are_refused(self):
+        with open("/proc/cpuinfo", encoding="utf-8") as cpu:
+            if "avx512_bf16" not in cpu.read():
+                self.skipTest("no VDPBF16PS on this machine")
+        self.assertIn("32 MACs of bf16 outside of products, in stray", self.wrong("misplaced"))
+
     def test_usage(self):
         self.fail_with(harness.USAGE, ["nothing to audit"], *self.line("--only", "nonesuch"))
         self.fail_with(harness.USAGE, ["nothing to audit"], *self.line("--variant", "nonesuch"))

@@ -3,6 +3,7 @@
 #include "tests/kernels/check.h"
 
 #include <math.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -11,14 +12,16 @@
 typedef struct outcome { /* of one audited call, told through shared memory */
     uint64_t issued, executed, caught, elementwise, calls;
     tic_executed stepped;
-    char teller[64], worker[64];
+    char teller[64], worker[64], misplaced_in[64];
 } outcome;
 
 typedef struct asked {
     const char *variant;
+    tic_dtype precision;
     int threads;
     int64_t m, n, k;
-    float fill;   /* of the operands */
+    uint64_t seed; /* of the operands; 0: small integers times `fill` */
+    float fill;
     size_t shift; /* bytes of the heap taken before */
     bool accumulate;
     bool catch_too;
@@ -40,6 +43,13 @@ static float *filled(int64_t count, float value) {
     return memory;
 }
 
+static tic_mat operand(const asked *ask, int64_t rows, int64_t columns) {
+    float *memory = filled(rows * columns, ask->fill);
+    if (ask->seed != 0)
+        check_fill(memory, (size_t)(rows * columns), ask->seed + (uint64_t)columns, 1);
+    return tic_f32(memory, columns);
+}
+
 static uint64_t issued_now(void) {
     tic_counters counters;
     tic_ctx_counters(ctx, &counters);
@@ -56,11 +66,12 @@ static void audit(const asked *ask, outcome *out) {
     CHECK_OK(tic_ctx_new(&ctx, &options, err));
     CHECK_OK(tic_ctx_force(ctx, TIC_OP_GEMM, ask->variant, err));
     args = (tic_gemm_args){.trans = TIC_NT,
+                           .precision = ask->precision,
                            .m = ask->m,
                            .n = ask->n,
                            .k = ask->k,
-                           .a = tic_f32(filled(ask->m * ask->k, ask->fill), ask->k),
-                           .b = tic_f32(filled(ask->n * ask->k, ask->fill), ask->k),
+                           .a = operand(ask, ask->m, ask->k),
+                           .b = operand(ask, ask->n, ask->k),
                            .c = tic_f32(filled(ask->m * ask->n, 1), ask->n),
                            .accumulate = ask->accumulate};
     CHECK_OK(tic_trace_new(&trace, ctx, err));
@@ -72,6 +83,8 @@ static void audit(const asked *ask, outcome *out) {
     out->elementwise = executed.elementwise;
     out->calls = executed.calls;
     out->stepped = executed;
+    if (executed.misplaced_in != NULL)
+        snprintf(out->misplaced_in, sizeof out->misplaced_in, "%s", executed.misplaced_in);
     if (parting.teller != NULL) {
         snprintf(out->teller, sizeof out->teller, "%s", parting.teller);
         snprintf(out->worker, sizeof out->worker, "%s", parting.worker);
@@ -113,24 +126,44 @@ static bool runs_here(const char *name) {
 
 static const asked small = {.threads = 1, .m = 7, .n = 17, .k = 9, .fill = 1, .catch_too = true};
 
+/* What is executed is what is issued, stepped and caught. */
+static void holds(const asked *ask, const outcome *got) {
+    cr_assert_gt(got->issued, 0);
+    cr_assert_eq(got->executed, got->issued, "%s: %llu executed, %llu issued", ask->variant,
+                 (unsigned long long)got->executed, (unsigned long long)got->issued);
+    cr_assert_eq(got->caught, got->issued, "%s: %llu caught, %llu issued", ask->variant,
+                 (unsigned long long)got->caught, (unsigned long long)got->issued);
+    cr_assert_eq(got->stepped.misplaced, 0);
+    cr_assert_str_eq(got->teller, "");
+}
+
+/* Whatever numbers the operands hold. */
+static void holds_for_two_seeds(asked ask) {
+    ask.seed = 1;
+    const outcome first = audited(&ask);
+    holds(&ask, &first);
+    ask.seed = 2;
+    const outcome second = audited(&ask);
+    holds(&ask, &second);
+    cr_assert_eq(second.executed, first.executed, "%s: %llu, of other operands %llu", ask.variant,
+                 (unsigned long long)first.executed, (unsigned long long)second.executed);
+    cr_assert_eq(second.calls, first.calls);
+}
+
 Test(audit, issued_is_what_is_executed_by_every_gemm) {
     for (int i = 0; i < tic_variant_count(); i++) {
         const tic_variant_info info = tic_variant_get(i);
-        if (info.op != TIC_OP_GEMM || !(info.precisions & 1 << TIC_F32) || !runs_here(info.name))
+        if (info.op != TIC_OP_GEMM || !runs_here(info.name))
             continue;
         asked ask = small;
         ask.variant = info.name;
-        for (int accumulate = 0; accumulate < 2; accumulate++) {
-            ask.accumulate = accumulate;
-            outcome got = audited(&ask);
-            cr_assert_gt(got.issued, 0);
-            cr_assert_eq(got.executed, got.issued, "%s: %llu executed, %llu issued", info.name,
-                         (unsigned long long)got.executed, (unsigned long long)got.issued);
-            cr_assert_eq(got.caught, got.issued, "%s: %llu caught, %llu issued", info.name,
-                         (unsigned long long)got.caught, (unsigned long long)got.issued);
-            cr_assert_eq(got.stepped.misplaced, 0);
-            cr_assert_str_eq(got.teller, "");
-        }
+        for (int precision = 0; precision <= TIC_BF16; precision++)
+            for (int accumulate = 0; accumulate < 2; accumulate++) {
+                ask.precision = (tic_dtype)precision;
+                ask.accumulate = accumulate;
+                if (info.precisions & 1u << precision)
+                    holds_for_two_seeds(ask);
+            }
     }
 }
 
@@ -187,7 +220,9 @@ static void audit_threads(int threads, outcome *out) {
 
 Test(audit, threads_do_not_matter, .timeout = 300) {
     uint64_t first = 0;
-    for (int threads = 1; threads <= 3; threads++) {
+    static const int counts[] = {1, 2, 3, 4, 7};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        const int threads = counts[i];
         outcome *shared =
             mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         int status;
@@ -234,4 +269,63 @@ Test(audit, hidden_products_show_as_elementwise_work) {
     const outcome got = audited(&ask);
     cr_assert_eq(got.executed + got.issued, 0);
     cr_assert_geq(got.elementwise, (uint64_t)(7 * 17 * 9));
+}
+
+Test(audit, bf16_outside_of_products_is_told_apart) {
+    asked ask = small;
+    ask.variant = "misplaced";
+    if (!runs_here(ask.variant))
+        cr_skip("no VDPBF16PS on this machine");
+    const outcome got = audited(&ask);
+    cr_assert_eq(got.executed, got.issued);
+    cr_assert_eq(got.stepped.misplaced, 32); /* 16 lanes, two products each */
+    cr_assert_str_eq(got.misplaced_in, "stray");
+}
+
+/* ---- what is left behind --------------------------------------------------------------------- */
+
+static volatile sig_atomic_t traps;
+static void count_trap(int number) {
+    (void)number;
+    traps++;
+}
+
+static void traps_are_the_programs_again(int threads) {
+    const tic_ctx_options options = {.threads = threads};
+    struct sigaction own = {.sa_handler = count_trap}, now;
+    tic_executed executed;
+    tic_parting parting;
+    tic_trace *trace;
+    sigaction(SIGTRAP, &own, NULL);
+    CHECK_OK(tic_ctx_new(&ctx, &options, err));
+    args = (tic_gemm_args){.m = 64,
+                           .n = 64,
+                           .k = 8,
+                           .a = tic_f32(filled(64 * 8, 1), 8),
+                           .b = tic_f32(filled(8 * 64, 1), 64),
+                           .c = tic_f32(filled(64 * 64, 1), 64)};
+    CHECK_OK(tic_trace_new(&trace, ctx, err));
+    CHECK_OK(tic_trace_step(trace, call, NULL, &executed, &parting, err));
+    if (threads == 1)
+        CHECK_OK(tic_trace_catch(trace, call, NULL, 0, &executed, err));
+    cr_assert_eq(sigaction(SIGTRAP, NULL, &now), 0);
+    cr_assert(now.sa_handler == count_trap);
+    tic_trace_free(trace);
+    raise(SIGTRAP);
+    CHECK_OK(call(NULL, err)); /* no breakpoint is left */
+    cr_assert_eq(traps, 1);
+}
+
+Test(audit, traps_are_the_programs_again_after_a_call) {
+    for (int threads = 1; threads <= 2; threads++) {
+        int status;
+        const pid_t child = fork();
+        cr_assert(child >= 0);
+        if (child == 0) {
+            traps_are_the_programs_again(threads);
+            _exit(0);
+        }
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d threads", threads);
+    }
 }

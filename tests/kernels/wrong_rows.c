@@ -53,6 +53,22 @@ static tic_status hidden_twice(tic_ctx *ctx, const tic_variant *variant, const i
     return TIC_OK;
 }
 
+/* ---- products of bf16 where no product micro-kernel is --------------------------------------- */
+
+__attribute__((noinline)) static void stray(void) {
+    __asm__ volatile("vpxor %%xmm0, %%xmm0, %%xmm0\n\t"
+                     "vdpbf16ps %%zmm0, %%zmm0, %%zmm0\n\t"
+                     "vzeroupper" ::
+                         : "xmm0");
+}
+
+static tic_status misplaced(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
+                            const void *args, tic_error *err) {
+    TIC_TRY(tic_gemm_ref(ctx, variant, knobs, args, err));
+    stray();
+    return TIC_OK;
+}
+
 static tic_gemm_micro wrong_micro;
 static const tic_variant rows[] = {
     {.info = {"wrong-counter", TIC_OP_GEMM, TIC_ISA_PORTABLE, 3, "counts 12 MACs too few"},
@@ -65,6 +81,9 @@ static const tic_variant rows[] = {
      .run = hidden},
     {.info = {"hidden-twice", TIC_OP_GEMM, TIC_ISA_PORTABLE, 3, "multiplies again, uncounted"},
      .run = hidden_twice},
+    {.info = {"misplaced", TIC_OP_GEMM, TIC_ISA_AVX512 | TIC_ISA_AVX512_BF16, 3,
+              "products of bf16 in no marked function"},
+     .run = misplaced},
 };
 
 const tic_variant *tic_test_row(int i) {
