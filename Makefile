@@ -20,7 +20,7 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 REPRODUCTION ?= reproduction
 
-.PHONY: all deps build test demo reproduce sanitize bench-kernels bench-step bench-tic bench-peers clean
+.PHONY: all deps build test demo reproduce reproduce-photographs sanitize bench-kernels bench-step bench-tic bench-peers clean
 all: build
 
 # Installs only what is missing.
@@ -52,6 +52,14 @@ demo: build
 reproduce: build
 	python3 benchmarks/reproduction/runs.py --ticlip $(TICLIP) --folder $(REPRODUCTION)
 	TICLIP=$(TICLIP) python3 benchmarks/reproduction/page.py --folder $(REPRODUCTION)
+
+# The same methods on real photographs (docs/real-data.md): fills in what that page has measured.
+PHOTOGRAPHS ?= ../shared/data/fashion
+reproduce-photographs: build
+	for s in 0 1 2; do $(TICLIP) run --data $(PHOTOGRAPHS) --granularity year --first-step 2010 \
+	  --min-step 800 --label-field articleType --label-tree masterCategory --no-tune --methods all \
+	  --seed $$s --out $(REPRODUCTION)/fashion-$$s > /dev/null || exit; done
+	TICLIP=$(TICLIP) python3 benchmarks/reproduction/real_data.py --runs $(REPRODUCTION)/fashion
 
 sanitize: deps
 	[ -f $(BUILD)-sanitize/build.ninja ] || $(MESON) setup $(BUILD)-sanitize \

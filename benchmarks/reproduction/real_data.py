@@ -58,7 +58,7 @@ def compose(x):
     machine, settings = x.results[0]["machine"], x.results[0]["experiment"]
     counts, verdict_table = verdicts(x)
     return "\n".join([
-        paragraph(f"""{len(x.results)} seeds of the weights, the order, the crops and the held-out pairs,
+        paragraph(f"""{len(x.results)} seed{'s' if len(x.results) > 1 else ''} of the weights, the order, the crops and the held-out pairs,
         {settings['precision']}, on {machine['cpu'].strip()} (`{machine['fingerprint']}`). Training and
         evaluation took {x.seconds() / 60:.0f} minutes, added up from the ledgers."""),
         "## The methods\n",

@@ -4,6 +4,7 @@ record_tic.py keeps it, is set beside them."""
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,12 @@ class Tic(unittest.TestCase):
         lines = second.stdout.splitlines()
         self.assertTrue(any(line.split()[0] == "in_domain" and line.endswith("+0.0%")
                             for line in lines if line.split()), second.stdout)
+
+    def test_all_is_the_whole_table(self):
+        done = run("--methods", "all", "--world", "100", "--benchmark_list_tests")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = re.findall(r'\.name = "([^"]+)"', (ROOT / "continual" / "methods.c").read_text())
+        self.assertEqual([line.split("/")[0] for line in done.stdout.splitlines()], rows)
 
     def test_what_was_not_measured_is_kept(self):
         def document(budget, **rates):
