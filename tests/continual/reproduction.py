@@ -224,6 +224,13 @@ class RealData(Tables):
         self.assertIn("      2022        0.100    0.100    0.450\n", text)
         self.assertRegex(text, r"\| Sequential forgets \|.*\| reproduced \|")
 
+    def test_one_seed_has_the_evaluation_sets_errors_and_no_verdicts(self):
+        text = real_data.compose(self.x.only(1))
+        self.rows_have_their_columns(text)
+        self.assertIn("| Sequential | 1.0 T | 0.100 ±0.010 | 0.450 ±0.010 | 0.090 ±0.010 |", text)
+        self.assertIn("1 seed of", text)
+        self.assertNotIn("reproduced", text)
+
     def test_what_is_written_by_hand_stays(self):
         old = f"# Title\n{real_data.BEGIN}\n\nold\n{real_data.END}\nwhy\n"
         self.assertEqual(real_data.place(old, "new"), old.replace("old", "new"))
