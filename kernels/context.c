@@ -1,6 +1,8 @@
 /* A context: threads, the instruction sets it may use, plan, scratch and counters. */
 #include "kernels/room.h"
 
+#include "kernels/drive/share.h"
+
 #include <string.h>
 
 unsigned tic_isa_usable(unsigned limit) {
@@ -27,6 +29,8 @@ tic_status tic_ctx_new(tic_ctx **out, const tic_ctx_options *options, tic_error 
     ctx->isa = tic_isa_usable(options->isa_limit);
     ctx->plan = options->plan;
     tic_status status = tic_alloc(&ctx->count, (size_t)ctx->threads, sizeof *ctx->count, err);
+    if (status == TIC_OK)
+        status = tic_alloc(&ctx->shares, (size_t)ctx->threads, sizeof *ctx->shares, err);
     if (status == TIC_OK && ctx->plan != NULL)
         status = tic_plan_runs(ctx->plan, ctx->isa, err);
     if (status == TIC_OK)
@@ -42,6 +46,7 @@ void tic_ctx_free(tic_ctx *ctx) {
     tic_papi_forget(ctx);
     tic_arena_free(&ctx->scratch);
     tic_free(ctx->count);
+    tic_free(ctx->shares);
     tic_free(ctx);
 }
 

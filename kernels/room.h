@@ -72,6 +72,7 @@ struct tic_ctx {
     tic_arena scratch; /* grown between calls only */
     int growths;
     tic_thread_counters *count; /* [threads] */
+    struct tic_share *shares;   /* [threads]: kernels/drive/share.h */
     uint64_t logical[TIC_PURPOSE_COUNT][TIC_OP_COUNT];
     uint64_t logical_at[TIC_SITES][TIC_PURPOSE_COUNT];
     const tic_variant *forced[TIC_OP_COUNT], *ran[TIC_OP_COUNT];

@@ -19,6 +19,7 @@
  * thread count. Rows are padded to 16, columns to 32, k to 32 with zeros: issued are the padded
  * sizes' product. */
 #include "kernels/drive/gemm_amx.h"
+#include "kernels/drive/share.h"
 
 #include <omp.h>
 #include <string.h>
@@ -158,7 +159,8 @@ typedef struct pass {         /* what is packed and multiplied between two barri
     int64_t row, rows, tiles; /* slab */
     int64_t step, steps, k;   /* span: first step, steps, values of k in them */
     int64_t bands, ranges;    /* items; strips are shared out evenly */
-    int64_t packed;           /* first tile of A that is packed */
+    int64_t threads;
+    int64_t packed; /* first tile of A that is packed */
     bool pack_b;
 } pass;
 
@@ -299,6 +301,11 @@ static void do_run(tic_ctx *ctx, const shape *s, const pass *p, const run *r, in
 static void do_band(tic_ctx *ctx, const shape *s, const pass *p, int64_t item) {
     const int thread = omp_get_thread_num();
     int64_t range = item / p->bands, band = item % p->bands;
+    if (p->bands % p->threads == 0) { /* a thread's share: its bands, range by range */
+        const int64_t own = p->bands / p->threads, in = item % (own * p->ranges);
+        range = in / own;
+        band = item / (own * p->ranges) * own + in % own;
+    }
     strips all = cut_strips(p->tiles, s->height);
     int64_t strips_all = all.threes + all.twos + all.ones;
     int64_t panel = s->panels * range / p->ranges;
@@ -326,6 +333,7 @@ static void share_out(const shape *s, int threads, pass *p) {
     strips all = cut_strips(p->tiles, s->height);
     int64_t strips_all = all.threes + all.twos + all.ones;
     int64_t wanted = threads == 1 ? 1 : (int64_t)threads * ITEMS_A_THREAD;
+    p->threads = threads;
     p->ranges = ceil_div(s->panels, s->range);
     p->bands = ceil_div(strips_all, s->band);
     p->bands = most(p->bands, ceil_div(wanted, p->ranges));
@@ -333,14 +341,27 @@ static void share_out(const shape *s, int threads, pass *p) {
     p->ranges = least(s->panels, most(p->ranges, ceil_div(wanted, p->bands)));
 }
 
+/* Groups of tiles of A and of B, by all threads: each thread's share has its part of both. */
+static void pack_all(tic_ctx *ctx, const shape *s, const pass *p) {
+    const int64_t of_b = p->pack_b ? ceil_div(2 * s->panels, TILES_A_TASK) : 0;
+    const int64_t groups = of_b + ceil_div(p->tiles - p->packed, TILES_A_TASK);
+    if (groups == 0)
+        return;
+    tic_share_begin(ctx, groups);
+    for (int64_t x; (x = tic_share_take(ctx)) >= 0;) {
+        const int64_t before = x * of_b / groups; /* groups of B before this one */
+        const bool is_a = (x + 1) * of_b / groups == before;
+        pack_group(s, p, is_a, is_a ? x - before : before);
+    }
+#pragma omp barrier
+}
+
 static void do_pass(tic_ctx *ctx, const shape *s, const pass *p) {
-    int64_t b_groups = p->pack_b ? ceil_div(2 * s->panels, TILES_A_TASK) : 0;
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t x = 0; x < b_groups + ceil_div(p->tiles - p->packed, TILES_A_TASK); x++)
-        pack_group(s, p, x >= b_groups, x < b_groups ? x : x - b_groups);
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t x = 0; x < p->bands * p->ranges; x++)
+    pack_all(ctx, s, p);
+    tic_share_begin(ctx, p->bands * p->ranges);
+    for (int64_t x; (x = tic_share_take(ctx)) >= 0;)
         do_band(ctx, s, p, x);
+#pragma omp barrier
 }
 
 /* k = 0: the epilogue of zeros. */

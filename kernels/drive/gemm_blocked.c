@@ -25,6 +25,7 @@
  * span. Sums begin as what is there already, so that neither blocks nor tiles change their order.
  * Items differ with the thread count, the sums of a tile do not. */
 #include "kernels/drive/gemm.h"
+#include "kernels/drive/share.h"
 
 #include <omp.h>
 #include <string.h>
@@ -474,12 +475,6 @@ static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item 
 
 /* ---- all items ------------------------------------------------------------------------------ */
 
-/* Where part i of `parts` nearly equal ones begins: the longer come first, so that threads that
- * take the next part when they are done with one end together. */
-static int64_t first_of(int64_t all, int64_t parts, int64_t i) {
-    return all / parts * i + least(all % parts, i);
-}
-
 /* Cuts rows, then if need be columns, into enough items for `threads`. */
 static void share_out(const shape *s, int threads, gemm_piece *piece) {
     int64_t wanted = threads == 1 ? 1 : (int64_t)threads * ITEMS_A_THREAD;
@@ -496,15 +491,16 @@ static void do_piece(tic_ctx *ctx, const shape *s, const gemm_piece *piece) {
     int64_t panels = ceil_div(piece->columns, s->micro->tile_n);
     if (s->packed == NULL && !s->b_in_place)
         pack_b(s, piece);
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t x = 0; x < piece->bands * piece->stretches; x++) {
+    tic_share_begin(ctx, piece->bands * piece->stretches);
+    for (int64_t x; (x = tic_share_take(ctx)) >= 0;) {
         int64_t band = x / piece->stretches, stretch = x % piece->stretches;
-        item it = {.tile = first_of(s->tiles, piece->bands, band),
-                   .panel = first_of(panels, piece->stretches, stretch)};
-        it.tiles = first_of(s->tiles, piece->bands, band + 1) - it.tile;
-        it.panels = first_of(panels, piece->stretches, stretch + 1) - it.panel;
+        item it = {.tile = s->tiles * band / piece->bands,
+                   .panel = panels * stretch / piece->stretches};
+        it.tiles = s->tiles * (band + 1) / piece->bands - it.tile;
+        it.panels = panels * (stretch + 1) / piece->stretches - it.panel;
         do_item(ctx, s, piece, &it);
     }
+#pragma omp barrier
 }
 
 tic_status tic_gemm_blocked(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
