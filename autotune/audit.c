@@ -340,9 +340,8 @@ static tic_status choose(worker *w, const item *it, tic_audit_row *row, int *var
     }
     tic_problem_key(it->problem, precision, key);
     TIC_TRY(tic_operands_new(&o, it->problem, precision, err));
-    const char *shape = strchr(strchr(key, '/') + 1, '/') + 1;
-    tic_status status =
-        tic_ctx_choice(w->ctx, op, precision, shape, tic_operands_args(o), variant, knobs, err);
+    tic_status status = tic_ctx_choice(w->ctx, op, precision, tic_key_shape(key),
+                                       tic_operands_args(o), variant, knobs, err);
     tic_operands_free(o);
     TIC_TRY(status);
     snprintf(row->kernel, sizeof row->kernel, "%s", tic_variant_get(*variant).name);

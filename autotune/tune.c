@@ -392,7 +392,7 @@ static tic_status search_key(tuning *t, tic_plan *plan, tic_tuned *out, tic_erro
                                     .machine = &t->machine,
                                     .problem = g->problem[0],
                                     .precision = t->options->precision,
-                                    .shape = strchr(strchr(g->key, '/') + 1, '/') + 1,
+                                    .shape = tic_key_shape(g->key),
                                     .args = tic_operands_args(t->operands[0]),
                                     .seconds = g->count == 1 ? first : 0,
                                     .limit =

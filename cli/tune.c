@@ -83,10 +83,6 @@ static tic_status settle_precision(const flags *f, tic_dtype *out, tic_error *er
 
 /* ---- what it found -------------------------------------------------------------------------- */
 
-static const char *shape_of(const char *key) {
-    return strchr(strchr(key, '/') + 1, '/') + 1;
-}
-
 static tic_status each(void *user, const tic_tuned *t, tic_error *err) {
     listing *l = user;
     char gain[32] = "", reached[32];
@@ -98,7 +94,7 @@ static tic_status each(void *user, const tic_tuned *t, tic_error *err) {
         return tic_cli_explain(t, err);
     if (t->winner != 0)
         snprintf(gain, sizeof gain, "%+.1f %%", 100 * t->gain);
-    tic_table_row(&l->table, "%s\t%s\t%s\t%s\t%s\t%.3f\t%s", t->name, shape_of(t->key),
+    tic_table_row(&l->table, "%s\t%s\t%s\t%s\t%s\t%.3f\t%s", t->name, tic_key_shape(t->key),
                   t->candidates[0].line,
                   t->winner != 0 ? t->candidates[t->winner].line : "it stays", gain,
                   1e3 * t->seconds, tic_cli_reached(reached, t, t->seconds));

@@ -293,6 +293,7 @@ enum { TIC_PROBLEM_KEY = 200 }; /* bytes, with the NUL */
 /* The key of a plan's line: with its class of shapes for gemm, whose variants have knobs; `any` for
  * every other operation, which a plan decides once for all shapes. */
 void tic_problem_key(const tic_problem *problem, tic_dtype precision, char key[TIC_PROBLEM_KEY]);
+const char *tic_key_shape(const char *key); /* its third part */
 
 /* ---- attention ----------------------------------------------------------------------------- */
 

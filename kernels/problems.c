@@ -2,6 +2,7 @@
 #include "kernels/drive/gemm.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Y[m,n] = X[m,k] Wᵀ, W [n,k], and its two gradients. */
 #define FORWARD(tower, site, rows, out, in, ...)                                                   \
@@ -129,4 +130,8 @@ void tic_problem_key(const tic_problem *problem, tic_dtype precision, char key[T
     }
     snprintf(key, TIC_PROBLEM_KEY, "%s/%s/%s", tic_op_name(problem->op), tic_dtype_name(precision),
              shape);
+}
+
+const char *tic_key_shape(const char *key) {
+    return strchr(strchr(key, '/') + 1, '/') + 1;
 }

@@ -425,22 +425,13 @@ const tic_block *tic_blocks_at(tic_blocks *blocks, uint64_t address) {
 
 /* ---- what it does ---------------------------------------------------------------------------- */
 
-static void add_tally(tic_tally *to, const tic_tally *more) {
-    to->calls += more->calls;
-    to->fma += more->fma;
-    to->multiplied += more->multiplied;
-    to->added += more->added;
-    to->dot += more->dot;
-    to->tile += more->tile;
-}
-
 void tic_block_count(const tic_blocks *blocks, const tic_block *block, bool at_end,
                      const ucontext_t *context, tic_tally_of of, void *user) {
     for (int i = 0; i < block->parts && !at_end; i++) {
         const part *p = &blocks->part[block->part + i];
         tic_tally *to = of(user, p->function);
         if (to != NULL)
-            add_tally(to, &p->sum);
+            tic_tally_sum(to, &p->sum);
     }
     for (int i = 0; i < block->sites; i++) {
         const late *l = &blocks->site[block->site + i];

@@ -10,10 +10,8 @@
 #include "kernels/audit/room.h"
 
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-enum { BREAKPOINT = 0xcc, BRANCHES = 1 << 15 };
+enum { BRANCHES = 1 << 15 };
 
 #define INNERMOST __attribute__((no_sanitize("address", "undefined")))
 
@@ -57,17 +55,11 @@ static void unlock(tic_branches *branches) {
     __atomic_store_n(&branches->lock, 0, __ATOMIC_RELEASE);
 }
 
-static bool writable(uint64_t at) {
-    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    void *begin = (void *)(uintptr_t)(at / page * page); /* NOLINT(performance-no-int-to-ptr) */
-    return mprotect(begin, page, PROT_READ | PROT_WRITE | PROT_EXEC) == 0;
-}
-
 static const tic_branch *add(tic_branches *branches, const tic_branch *branch) {
     const tic_branch *known = tic_branches_find(branches, branch->at);
     if (known != NULL)
         return known; /* another thread came first */
-    if (branches->used == BRANCHES - 1 || !writable(branch->at))
+    if (branches->used == BRANCHES - 1 || tic_code_writable(branch->at, 1, NULL) != TIC_OK)
         return NULL;
     size_t place = place_of(branch->at);
     while (branches->list[place].at != 0)
@@ -100,11 +92,6 @@ void tic_branches_clear(tic_branches *branches) {
 
 /* ---- breakpoints ----------------------------------------------------------------------------- */
 
-static void put(uint64_t at, unsigned char byte) {
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-    __atomic_store_n((unsigned char *)(uintptr_t)at, byte, __ATOMIC_SEQ_CST);
-}
-
 void tic_branches_plant(tic_branches *branches, const tic_branch *branch) {
     tic_branch *b = &branches->list[branch - branches->list];
     if (__atomic_load_n(&b->planted, __ATOMIC_ACQUIRE))
@@ -112,7 +99,7 @@ void tic_branches_plant(tic_branches *branches, const tic_branch *branch) {
     lock(branches);
     if (!b->planted) {
         branches->places[branches->planted++] = (uint32_t)(b - branches->list);
-        put(b->at, BREAKPOINT);
+        tic_code_put(b->at, TIC_BREAKPOINT);
         __atomic_store_n(&b->planted, true, __ATOMIC_RELEASE);
     }
     unlock(branches);
@@ -122,7 +109,7 @@ void tic_branches_lift(tic_branches *branches) {
     lock(branches);
     for (int i = 0; i < branches->planted; i++) {
         tic_branch *b = &branches->list[branches->places[i]];
-        put(b->at, b->code[0]);
+        tic_code_put(b->at, b->code[0]);
         b->planted = false;
     }
     branches->planted = 0;

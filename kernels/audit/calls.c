@@ -10,12 +10,9 @@
 
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum {
-    BREAKPOINT = 0xcc, /* int3 */
-    FRAMES = 1 << 16,  /* bytes of the callers' frames that may hold arguments */
+    FRAMES = 1 << 16, /* bytes of the callers' frames that may hold arguments */
     PATHS = 4096,
     LOADS = 40,
     DEPTH = 8, /* of product micro-kernels that call others */
@@ -71,9 +68,8 @@ static bool in_copies(uint64_t address) {
 /* ---- guards ---------------------------------------------------------------------------------- */
 
 static void argument_registers(const ucontext_t *context, uint64_t out[6]) {
-    static const int places[6] = {REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8, REG_R9};
     for (int i = 0; i < 6; i++)
-        out[i] = (uint64_t)context->uc_mcontext.gregs[places[i]];
+        out[i] = (uint64_t)context->uc_mcontext.gregs[tic_arguments[i]];
 }
 
 /* The low bytes; addresses are all alike. */
@@ -336,15 +332,6 @@ void tic_catcher_trap(tic_catcher *c, ucontext_t *context, bool breakpoint) {
 
 /* ---- breakpoints ----------------------------------------------------------------------------- */
 
-static tic_status writable(const void *from, size_t size, tic_error *err) {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t begin = (uintptr_t)from / page * page;
-    const uintptr_t end = ((uintptr_t)from + size + page - 1) / page * page;
-    if (mprotect((void *)begin, end - begin, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
-        return tic_fail(err, TIC_ERESOURCE, "audit: the system lets nobody change a program");
-    return TIC_OK;
-}
-
 /* Copies the first instruction with a jump to the second: jmp [rip + 0] and an address. */
 static tic_status copy_first(const tic_catcher *c, int product, tic_error *err) {
     static const unsigned char jump[6] = {0xff, 0x25};
@@ -366,8 +353,8 @@ static tic_status copy_first(const tic_catcher *c, int product, tic_error *err) 
     return TIC_OK;
 }
 
-static unsigned char *entry_of(const tic_catcher *c, int product) {
-    return (unsigned char *)(uintptr_t)c->trace->symbols.list[c->trace->products[product]].begin;
+static uint64_t entry_of(const tic_catcher *c, int product) {
+    return c->trace->symbols.list[c->trace->products[product]].begin;
 }
 
 static tic_status prepare(tic_catcher *c, tic_error *err) {
@@ -376,33 +363,31 @@ static tic_status prepare(tic_catcher *c, tic_error *err) {
         return tic_fail(err, TIC_EINTERNAL, "audit: %d product micro-kernels are too many",
                         trace->product_count);
     TIC_TRY(tic_alloc(&c->paths, PATHS, sizeof(path), err));
-    TIC_TRY(writable(copies, sizeof copies, err));
+    TIC_TRY(tic_code_writable((uintptr_t)copies, sizeof copies, err));
     for (int i = 0; i < trace->product_count; i++) {
         TIC_TRY(copy_first(c, i, err));
-        TIC_TRY(writable(entry_of(c, i), 1, err));
-        c->first[i] = *entry_of(c, i);
+        TIC_TRY(tic_code_writable(entry_of(c, i), 1, err));
+        c->first[i] = *(const unsigned char *)(uintptr_t)entry_of(c, i);
     }
     return TIC_OK;
 }
 
 static void set_breakpoints(const tic_catcher *c, bool on) {
     for (int i = 0; i < c->trace->product_count; i++)
-        *entry_of(c, i) = on ? BREAKPOINT : c->first[i];
+        tic_code_put(entry_of(c, i), on ? TIC_BREAKPOINT : c->first[i]);
 }
 
 /* ---- a call ---------------------------------------------------------------------------------- */
 
 static void sum_up(const tic_catcher *c, tic_executed *out) {
-    *out = (tic_executed){.calls = c->calls};
+    *out = (tic_executed){.fma = 0};
     for (int i = 0; i < c->path_count; i++) {
         const path *p = &c->paths[i];
-        const uint64_t bf16 = p->any.dot + p->any.tile;
-        out->dot += p->calls * (p->any.dot + p->bf16.dot);
-        out->tile += p->calls * (p->any.tile + p->bf16.tile);
-        out->fma += p->calls * p->any.fma;
-        out->multiply_add +=
-            p->calls * (tic_tally_macs(&p->any, TIC_ROLE_PRODUCT) - p->any.fma - bf16);
+        tic_executed_add(out, &p->any, TIC_ROLE_PRODUCT, p->calls);
+        tic_executed_add(out, &p->bf16, TIC_ROLE_PRODUCT_BF16, p->calls);
     }
+    out->calls = c->calls;
+    out->elementwise = 0; /* most of it is not seen */
 }
 
 static tic_status make(tic_trace *trace, tic_error *err) {

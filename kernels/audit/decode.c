@@ -225,10 +225,11 @@ uint64_t tic_site_work(const tic_site *site, const ucontext_t *context) {
 
 /* ---- what an instruction reads --------------------------------------------------------------- */
 
+const uint8_t tic_arguments[6] = {REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8, REG_R9};
+
 int tic_argument_of(uint8_t place) {
-    static const uint8_t places[6] = {REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8, REG_R9};
     for (int i = 0; i < 6; i++)
-        if (place == places[i])
+        if (place == tic_arguments[i])
             return i;
     return -1;
 }

@@ -23,7 +23,7 @@ bool tic_operand_place(tic_place *out, const ZydisDecodedOperand *operand, uint6
 /* What it loads of an integer or one element: their number, two at most (cmps). Prefetches load
  * nothing. */
 int tic_loads_of(const tic_decoded *decoded, uint64_t at, tic_place place[2], uint8_t bytes[2]);
-/* Of the registers that carry arguments: rdi rsi rdx rcx r8 r9; -1: it is none. */
+/* Which of tic_arguments it is; -1: it is none. */
 int tic_argument_of(uint8_t place);
 /* Bytes that it reads of them, and which it writes. */
 void tic_argument_use(const tic_decoded *decoded, uint8_t read[6], uint8_t *written);

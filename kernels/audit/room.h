@@ -44,6 +44,13 @@ void tic_symbols_free(tic_symbols *symbols);
 /* Place in the list, -1: in none. Safe in a signal handler. */
 int tic_symbols_find(const tic_symbols *symbols, uint64_t address);
 
+/* ---- the program's code (code.c) ------------------------------------------------------------- */
+
+enum { TIC_BREAKPOINT = 0xcc }; /* int3 */
+/* TIC_ERESOURCE: the system lets nobody change a program. */
+tic_status tic_code_writable(uint64_t at, size_t bytes, tic_error *err);
+void tic_code_put(uint64_t at, unsigned char byte); /* every thread sees it */
+
 /* ---- branches (branches.c) ------------------------------------------------------------------- */
 
 enum { TIC_NO_REGISTER = 255, TIC_LONGEST = 15 /* bytes of an instruction */ };
@@ -120,25 +127,31 @@ const tic_site *tic_decoder_at(tic_decoder *decoder, uint64_t address);
  * out by its mask do not count, tiles as the configuration in force says. */
 uint64_t tic_site_work(const tic_site *site, const ucontext_t *context);
 
-/* Integer registers that carry arguments, and memory, as far as an instruction reads them; for the
+/* Integer registers that carry arguments: their places in gregs. */
+extern const uint8_t tic_arguments[6];
+/* Those registers, and memory, as far as an instruction reads them; for the
  * guards of calls.c. */
 typedef struct tic_reads {
-    uint8_t read[6], written; /* bytes read of rdi rsi rdx rcx r8 r9; bit mask of those written */
+    uint8_t read[6], written; /* bytes read of tic_arguments; bit mask of those written */
     uint8_t memory;           /* bytes that an integer or compare instruction loads; 0: none */
     uint64_t address;
 } tic_reads;
 /* Of the instruction that the context stands before. */
 void tic_decoder_reads(const tic_decoder *decoder, const ucontext_t *context, tic_reads *out);
 
-/* ---- blocks (blocks.c) ----------------------------------------------------------------------- */
+/* ---- MACs (tally.c) -------------------------------------------------------------------------- */
 
-typedef struct tic_tally { /* lanes, of one function */
+typedef struct tic_tally { /* multiply-adds, multiplications and additions of one function */
     uint64_t calls, fma, multiplied, added, dot, tile;
 } tic_tally;
 /* Adds what the instruction is about to do. */
 void tic_tally_add(tic_tally *tally, const tic_site *site, const ucontext_t *context);
-/* MACs of a product micro-kernel: kernels/room.h. */
+void tic_tally_sum(tic_tally *to, const tic_tally *more);
+/* Adds what `times` such tallies of a function of the role are. misplaced_in is left alone. */
+void tic_executed_add(tic_executed *out, const tic_tally *tally, tic_role role, uint64_t times);
 uint64_t tic_tally_macs(const tic_tally *tally, tic_role role);
+
+/* ---- blocks (blocks.c) ----------------------------------------------------------------------- */
 
 /* Code from where a branch went to the next branch. What depends on registers is looked at as the
  * block begins or as it ends: whenever they hold what they held in between. */

@@ -14,44 +14,6 @@ static __thread tic_stepper *self; /* NULL: this thread is not stepped */
 static const tic_trace *traced;    /* the process's, while a call is watched; else NULL */
 static struct sigaction before;    /* what the process did at a trap */
 
-/* ---- counting -------------------------------------------------------------------------------- */
-
-void tic_tally_add(tic_tally *tally, const tic_site *site, const ucontext_t *context) {
-    const uint64_t work = tic_site_work(site, context);
-    switch (site->kind) {
-    case TIC_FMA:
-        tally->fma += work;
-        break;
-    case TIC_MULTIPLY:
-        tally->multiplied += work;
-        break;
-    case TIC_ADD:
-        tally->added += work;
-        break;
-    case TIC_DOT:
-        tally->dot += work;
-        break;
-    default:
-        tally->tile += work;
-    }
-}
-
-/* Multiplications with an addition for each. */
-static uint64_t multiply_adds(const tic_tally *tally) {
-    return tally->multiplied < tally->added ? tally->multiplied : tally->added;
-}
-
-uint64_t tic_tally_macs(const tic_tally *tally, tic_role role) {
-    const uint64_t bf16 = tally->dot + tally->tile;
-    if (role == TIC_ELSEWHERE)
-        return 0;
-    return role == TIC_ROLE_PRODUCT_BF16 ? bf16 : bf16 + tally->fma + multiply_adds(tally);
-}
-
-uint64_t tic_executed_macs(const tic_executed *executed) {
-    return executed->fma + executed->multiply_add + executed->dot + executed->tile;
-}
-
 static uint64_t worked(const tic_stepper *s, int product) {
     const int place = s->trace->products[product];
     return tic_tally_macs(&s->tally[place], s->trace->symbols.list[place].role);
@@ -209,9 +171,9 @@ static void handle(tic_stepper *s, ucontext_t *context, bool breakpoint) {
 
 __attribute__((no_sanitize("address", "undefined"))) static void
 on_trap(int number, siginfo_t *info, void *user) {
-    enum { BREAKPOINT = 3 };
+    enum { OF_A_BREAKPOINT = 3 };
     const ucontext_t *context = user; /* si_code is not to be trusted on a virtual machine */
-    const bool breakpoint = context->uc_mcontext.gregs[REG_TRAPNO] == BREAKPOINT;
+    const bool breakpoint = context->uc_mcontext.gregs[REG_TRAPNO] == OF_A_BREAKPOINT;
     (void)number, (void)info;
     if (self == NULL || self->busy) {
         take_only(traced, user, breakpoint);
@@ -317,39 +279,18 @@ static void reset(tic_trace *trace) {
     }
 }
 
-static void add_function(tic_executed *out, const tic_tally *tally, const tic_function *function) {
-    const tic_role role = function != NULL ? function->role : TIC_ELSEWHERE;
-    if (role != TIC_ELSEWHERE) {
-        out->calls += tally->calls;
-        out->dot += tally->dot;
-        out->tile += tally->tile;
-    } else if (tally->dot + tally->tile > 0) {
-        out->misplaced += tally->dot + tally->tile;
-        out->misplaced_in = function != NULL ? function->name : "a function without a name";
-    }
-    if (role == TIC_ROLE_PRODUCT) {
-        out->fma += tally->fma;
-        out->multiply_add += multiply_adds(tally);
-    } else {
-        out->elementwise += tally->fma + tally->multiplied;
-    }
-}
-
 /* Multiplications and additions of a function are set against each other over all threads. */
 static void sum_up(const tic_trace *trace, tic_executed *out) {
     *out = (tic_executed){.fma = 0};
     for (int f = 0; f <= trace->symbols.count; f++) {
+        const tic_function *function = f < trace->symbols.count ? &trace->symbols.list[f] : NULL;
+        const uint64_t misplaced = out->misplaced;
         tic_tally sum = {0};
-        for (int t = 0; t < trace->ctx->threads; t++) {
-            const tic_tally *one = &trace->steppers[t].tally[f];
-            sum.calls += one->calls;
-            sum.fma += one->fma;
-            sum.multiplied += one->multiplied;
-            sum.added += one->added;
-            sum.dot += one->dot;
-            sum.tile += one->tile;
-        }
-        add_function(out, &sum, f < trace->symbols.count ? &trace->symbols.list[f] : NULL);
+        for (int t = 0; t < trace->ctx->threads; t++)
+            tic_tally_sum(&sum, &trace->steppers[t].tally[f]);
+        tic_executed_add(out, &sum, function != NULL ? function->role : TIC_ELSEWHERE, 1);
+        if (out->misplaced > misplaced)
+            out->misplaced_in = function != NULL ? function->name : "a function without a name";
     }
     for (int t = 0; t < trace->ctx->threads; t++)
         out->instructions += trace->steppers[t].instructions;

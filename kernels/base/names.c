@@ -1,32 +1,29 @@
 #include "kernels/base/names.h"
+#include "kernels/base/integers.h"
 
 #include <string.h>
 
 enum { NAME_LIMIT = 63 };
 
-static int least(int a, int b) {
-    return a < b ? a : b;
-}
-
 /* Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours. */
 static int edit_distance(const char *a, const char *b) {
-    int rows[3][NAME_LIMIT + 1];
+    int64_t rows[3][NAME_LIMIT + 1];
     int an = (int)strlen(a), bn = (int)strlen(b);
     if (an > NAME_LIMIT || bn > NAME_LIMIT)
         return NAME_LIMIT;
     for (int j = 0; j <= bn; j++)
         rows[0][j] = j;
     for (int i = 1; i <= an; i++) {
-        int *now = rows[i % 3], *up = rows[(i + 2) % 3], *upper = rows[(i + 1) % 3];
+        int64_t *now = rows[i % 3], *up = rows[(i + 2) % 3], *upper = rows[(i + 1) % 3];
         now[0] = i;
         for (int j = 1; j <= bn; j++) {
-            int change = up[j - 1] + (a[i - 1] != b[j - 1]);
-            now[j] = least(change, least(up[j], now[j - 1]) + 1);
+            int64_t change = up[j - 1] + (a[i - 1] != b[j - 1]);
+            now[j] = tic_least(change, tic_least(up[j], now[j - 1]) + 1);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                now[j] = least(now[j], upper[j - 2] + 1);
+                now[j] = tic_least(now[j], upper[j - 2] + 1);
         }
     }
-    return rows[an % 3][bn];
+    return (int)rows[an % 3][bn];
 }
 
 const char *tic_nearest(const char *given, const char *(*name)(const void *list, int i),

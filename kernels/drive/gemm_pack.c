@@ -14,10 +14,6 @@ const tic_packed *tic_gemm_packed_for(const tic_gemm_args *args, const tic_gemm_
 
 /* ---- panels one after the other -------------------------------------------------------------- */
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* Bytes of one panel over k. */
 static size_t panel_bytes(const tic_gemm_format *format, int64_t k) {
     int64_t padded = (k + format->k_unit - 1) / format->k_unit * format->k_unit;
@@ -36,7 +32,7 @@ static void pack_columns(const tic_packed *packed, tic_mat b, int64_t first, int
     const size_t bytes = panel_bytes(format, packed->k);
     for (int64_t i = first; i < first + rows;) {
         int64_t in = i % format->width;
-        int64_t valid = least(format->width - in, first + rows - i);
+        int64_t valid = tic_least(format->width - in, first + rows - i);
         bool end = i + valid == packed->n;
         tic_gemm_panel panel = {
             .kind = format->panel,
@@ -69,7 +65,7 @@ static void pack_steps(const tic_packed *packed, tic_mat b, int64_t first, int64
             .ld = b.ld,
             .k = rows,
             .width = format->width,
-            .valid = (int)least(format->width, packed->n - j),
+            .valid = (int)tic_least(format->width, packed->n - j),
             .stride = format->width,
             .round = packed->precision == TIC_BF16 && b.type == TIC_F32,
             .to = (char *)packed->data + (size_t)(j / format->width) * bytes + step,

@@ -89,6 +89,7 @@ Test(pmu, the_reason_is_the_real_one) {
     expect(f, "no driver for counters of a AuthenticAMD family 25 model 1");
 }
 
+/* "Available" is what can be opened, and nothing else is. */
 Test(pmu, what_is_found_here_is_what_is_said) {
     tic_pmu_facts facts = tic_pmu_look();
     const char *why = tic_papi_pmu();
@@ -96,6 +97,16 @@ Test(pmu, what_is_found_here_is_what_is_said) {
     const char *reason = tic_pmu_reason(&facts, text);
     cr_assert(reason == NULL || (why != NULL && strstr(why, reason) != NULL), "%s: %s", why,
               reason);
+    tic_ctx *ctx = check_ctx(1);
+    tic_pmu *pmu;
+    tic_pmu_event events[TIC_PMU_EVENTS];
+    tic_error err = {.text = ""};
+    const int count = tic_pmu_events(tic_cpu_get()->vendor, tic_cpu_get()->isa, events);
+    const bool opens = tic_pmu_open(&pmu, ctx, events, count, &err) == TIC_OK;
+    cr_assert_eq(opens, why == NULL, "said: %s; opened: %s", why != NULL ? why : "available",
+                 opens ? "yes" : err.text);
+    tic_pmu_close(pmu);
+    tic_ctx_free(ctx);
     if (why != NULL)
         fprintf(stderr, "%s\n", why);
 }
