@@ -50,21 +50,9 @@ typedef struct shape {
     unsigned char *a, *b, *own;
 } shape;
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 /* n cut into equal parts of at most `longest`. */
 static int64_t equal_parts(int64_t n, int64_t longest) {
-    return n > 0 ? ceil_div(n, ceil_div(n, longest)) : 1;
+    return n > 0 ? tic_ceil_div(n, tic_ceil_div(n, longest)) : 1;
 }
 
 /* Tiles can be loaded from A's rows as they stand: bf16, no odd end of k, and few enough rows of a
@@ -76,12 +64,12 @@ static bool is_in_place(const tic_gemm_args *args, int64_t height) {
         return false;
     while (apart < PAGE && bytes % (2 * apart) == 0)
         apart *= 2;
-    return ceil_div(height * TIC_TILE_ROWS, PAGE / apart) <= ROWS_A_SET;
+    return tic_ceil_div(height * TIC_TILE_ROWS, PAGE / apart) <= ROWS_A_SET;
 }
 
 /* Steps of a chunk: as they are when there are few more than `longest`, since sums must travel. */
 static int64_t chunk_of(int64_t steps, int64_t longest) {
-    return 2 * steps <= 3 * longest ? most(1, steps) : equal_parts(steps, longest);
+    return 2 * steps <= 3 * longest ? tic_most(1, steps) : equal_parts(steps, longest);
 }
 
 static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_gemm_args *args) {
@@ -91,16 +79,16 @@ static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_ge
     s.span = s.steps;
     if (s.direct)
         s.span = equal_parts(s.steps, SPAN / TIC_TILE_K);
-    s.chunk = chunk_of(s.span, most(1, knobs[0] / TIC_TILE_K));
-    s.slab = least(args->m, SLAB);
-    s.tiles = ceil_div(s.slab, TIC_TILE_ROWS);
-    s.panels = ceil_div(args->n, TIC_AMX_PANEL);
-    s.range = equal_parts(s.panels, most(1, knobs[2] / TIC_AMX_PANEL));
+    s.chunk = chunk_of(s.span, tic_most(1, knobs[0] / TIC_TILE_K));
+    s.slab = tic_least(args->m, SLAB);
+    s.tiles = tic_ceil_div(s.slab, TIC_TILE_ROWS);
+    s.panels = tic_ceil_div(args->n, TIC_AMX_PANEL);
+    s.range = equal_parts(s.panels, tic_most(1, knobs[2] / TIC_AMX_PANEL));
     s.height = knobs[3];
-    s.band = most(1, knobs[1] / (s.height * TIC_TILE_ROWS));
+    s.band = tic_most(1, knobs[1] / (s.height * TIC_TILE_ROWS));
     s.in_place = is_in_place(args, s.height);
-    s.a_bytes =
-        (size_t)((s.in_place ? least(s.tiles, TIC_AMX_STRIP) : s.tiles) * s.span) * TIC_TILE_BYTES;
+    s.a_bytes = (size_t)((s.in_place ? tic_least(s.tiles, TIC_AMX_STRIP) : s.tiles) * s.span) *
+                TIC_TILE_BYTES;
     if (s.packed == NULL)
         s.b_bytes = (size_t)(s.panels * s.span) * TIC_AMX_PANEL_STEP;
     if (s.chunk < s.span)
@@ -145,9 +133,9 @@ static int runs_of(strips all, int64_t first, int64_t last, run out[2]) {
         return count;
     }
     if (first < all.threes)
-        out[count++] = (run){3, 3 * first, least(last, all.threes) - first};
+        out[count++] = (run){3, 3 * first, tic_least(last, all.threes) - first};
     if (last > all.threes) {
-        int64_t from = most(first, all.threes);
+        int64_t from = tic_most(first, all.threes);
         out[count++] = (run){2, 3 * all.threes + 2 * (from - all.threes), last - from};
     }
     return count;
@@ -173,7 +161,7 @@ static tic_amx_piece piece_of(const pass *p, tic_mat mat, bool across, int64_t f
         .across = across,
         .ld = mat.ld,
         .k = p->k,
-        .valid = (int)most(0, least(TIC_TILE_ROWS, end - first)),
+        .valid = (int)tic_most(0, tic_least(TIC_TILE_ROWS, end - first)),
     };
 }
 
@@ -210,7 +198,7 @@ static void pack_beside(void (*pack)(const tic_amx_piece *), tic_amx_piece *piec
         for (int x = 0; x < count; x++) {
             tic_amx_piece *piece = &pieces[x];
             tic_amx_piece step = *piece;
-            step.k = least(TIC_TILE_K, piece->k - p);
+            step.k = tic_least(TIC_TILE_K, piece->k - p);
             pack(&step);
             piece->from = (const unsigned char *)piece->from +
                           (size_t)(TIC_TILE_K * piece->ld) * tic_dtype_size(piece->type);
@@ -235,7 +223,7 @@ static void pack_group(const shape *s, const pass *p, bool of_a, int64_t x) {
     tic_amx_piece pieces[TILES_A_TASK];
     const int64_t from = x * TILES_A_TASK + (of_a ? p->packed : 0);
     const int64_t tiles = of_a ? p->tiles : 2 * s->panels;
-    int count = (int)least(TILES_A_TASK, tiles - from);
+    int count = (int)tic_least(TILES_A_TASK, tiles - from);
     void (*pack)(const tic_amx_piece *) = of_a ? s->tier->packing->a : s->tier->packing->b;
     for (int i = 0; i < count; i++) {
         pieces[i] = of_a ? a_piece(s, p, from + i) : b_piece(s, p, from + i);
@@ -315,7 +303,7 @@ static void do_band(tic_ctx *ctx, const shape *s, const pass *p, int64_t item) {
         runs_of(all, strips_all * band / p->bands, strips_all * (band + 1) / p->bands, runs);
     for (int x = 0; x < count; x++) {
         run first = runs[x], rest = runs[x]; /* in place, and packed */
-        first.strips = most(0, least(first.strips, (p->packed - first.tile) / first.rows));
+        first.strips = tic_most(0, tic_least(first.strips, (p->packed - first.tile) / first.rows));
         rest.tile += first.strips * first.rows;
         rest.strips -= first.strips;
         if (first.strips > 0)
@@ -334,17 +322,17 @@ static void share_out(const shape *s, int threads, pass *p) {
     int64_t strips_all = all.threes + all.twos + all.ones;
     int64_t wanted = threads == 1 ? 1 : (int64_t)threads * ITEMS_A_THREAD;
     p->threads = threads;
-    p->ranges = ceil_div(s->panels, s->range);
-    p->bands = ceil_div(strips_all, s->band);
-    p->bands = most(p->bands, ceil_div(wanted, p->ranges));
-    p->bands = least(strips_all, ceil_div(p->bands, threads) * threads);
-    p->ranges = least(s->panels, most(p->ranges, ceil_div(wanted, p->bands)));
+    p->ranges = tic_ceil_div(s->panels, s->range);
+    p->bands = tic_ceil_div(strips_all, s->band);
+    p->bands = tic_most(p->bands, tic_ceil_div(wanted, p->ranges));
+    p->bands = tic_least(strips_all, tic_ceil_div(p->bands, threads) * threads);
+    p->ranges = tic_least(s->panels, tic_most(p->ranges, tic_ceil_div(wanted, p->bands)));
 }
 
 /* Groups of tiles of A and of B, by all threads: each thread's share has its part of both. */
 static void pack_all(tic_ctx *ctx, const shape *s, const pass *p) {
-    const int64_t of_b = p->pack_b ? ceil_div(2 * s->panels, TILES_A_TASK) : 0;
-    const int64_t groups = of_b + ceil_div(p->tiles - p->packed, TILES_A_TASK);
+    const int64_t of_b = p->pack_b ? tic_ceil_div(2 * s->panels, TILES_A_TASK) : 0;
+    const int64_t groups = of_b + tic_ceil_div(p->tiles - p->packed, TILES_A_TASK);
     if (groups == 0)
         return;
     tic_share_begin(ctx, groups);
@@ -370,8 +358,8 @@ static void finish_nothing(const tic_gemm_args *args) {
     for (int64_t i = 0; i < args->m; i += TIC_TILE_ROWS) {
         for (int64_t j = 0; j < args->n; j += TIC_TILE_COLS) {
             tic_gemm_tile tile = {.sums = zeros, .ld = TIC_TILE_COLS, .i0 = i, .j0 = j};
-            tile.rows = (int)least(TIC_TILE_ROWS, args->m - i);
-            tile.cols = (int)least(TIC_TILE_COLS, args->n - j);
+            tile.rows = (int)tic_least(TIC_TILE_ROWS, args->m - i);
+            tile.cols = (int)tic_least(TIC_TILE_COLS, args->n - j);
             tic_gemm_vec_portable.finish(args, args->accumulate, &tile);
         }
     }
@@ -401,13 +389,13 @@ static tic_status run_tier(tic_ctx *ctx, const tic_gemm_amx *tier, const int *kn
     for (int64_t step = 0; step < s.steps; step += s.span) {
         for (int64_t row = 0; row < args->m; row += s.slab) {
             pass p = {.row = row,
-                      .rows = least(s.slab, args->m - row),
+                      .rows = tic_least(s.slab, args->m - row),
                       .step = step,
-                      .steps = least(s.span, s.steps - step),
+                      .steps = tic_least(s.span, s.steps - step),
                       .pack_b = s.packed == NULL && row == 0};
-            p.tiles = ceil_div(p.rows, TIC_TILE_ROWS);
+            p.tiles = tic_ceil_div(p.rows, TIC_TILE_ROWS);
             p.packed = first_packed(&s, &p);
-            p.k = least(p.steps * TIC_TILE_K, args->k - step * TIC_TILE_K);
+            p.k = tic_least(p.steps * TIC_TILE_K, args->k - step * TIC_TILE_K);
             share_out(&s, threads, &p);
             do_pass(ctx, &s, &p);
         }
@@ -440,7 +428,7 @@ size_t tic_gemm_tiles_scratch(const tic_ctx *ctx, const tic_variant *variant, co
 
 static size_t tiles_bytes(const tic_gemm_format *format, int64_t n, int64_t k) {
     (void)format;
-    return (size_t)(ceil_div(n, TIC_AMX_PANEL) * tic_amx_steps(k)) * TIC_AMX_PANEL_STEP;
+    return (size_t)(tic_ceil_div(n, TIC_AMX_PANEL) * tic_amx_steps(k)) * TIC_AMX_PANEL_STEP;
 }
 
 /* Whole tiles are packed: what of them lies beside the rows holds the same numbers as before. */
@@ -451,23 +439,23 @@ static void tiles_pack_rows(const tic_packed *packed, tic_mat b, int64_t first, 
     const bool across = packed->trans == TIC_NT;
     const int64_t steps = tic_amx_steps(packed->k), step = across ? 0 : first / TIC_TILE_K;
     int64_t tile = across ? first / TIC_TILE_COLS : 0;
-    int64_t end = ceil_div(first + rows, TIC_TILE_COLS);
+    int64_t end = tic_ceil_div(first + rows, TIC_TILE_COLS);
     if (rows <= 0)
         return;
     if (!across || first + rows == packed->n) /* with the panel's other half */
-        end = 2 * ceil_div(packed->n, TIC_AMX_PANEL);
+        end = 2 * tic_ceil_div(packed->n, TIC_AMX_PANEL);
     for (; tile < end; tile++) {
         int64_t column = tile * TIC_TILE_COLS, p = step * TIC_TILE_K;
         bool exists = column < packed->n;
         size_t at = (size_t)(across ? column * b.ld : p * b.ld + column);
-        int64_t past = ceil_div(first + rows, TIC_TILE_K) * TIC_TILE_K;
+        int64_t past = tic_ceil_div(first + rows, TIC_TILE_K) * TIC_TILE_K;
         tic_amx_piece piece = {
             .from = (const unsigned char *)b.data + (exists ? at : 0) * tic_dtype_size(b.type),
             .type = b.type,
             .across = across,
             .ld = b.ld,
-            .k = (across ? packed->k : least(past, packed->k)) - p,
-            .valid = exists ? (int)least(TIC_TILE_COLS, packed->n - column) : 0,
+            .k = (across ? packed->k : tic_least(past, packed->k)) - p,
+            .valid = exists ? (int)tic_least(TIC_TILE_COLS, packed->n - column) : 0,
             .to = (unsigned char *)packed->data +
                   (size_t)((tile / 2 * steps + step) * 2 + tile % 2) * TIC_TILE_BYTES,
             .step_bytes = TIC_AMX_PANEL_STEP,

@@ -64,25 +64,9 @@ typedef struct shape { /* everything about the call that the threads share */
     unsigned char *b, *own;
 } shape;
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
-static int64_t round_up(int64_t a, int64_t unit) {
-    return ceil_div(a, unit) * unit;
-}
-
 /* Steps of the micro-kernel that k values of p make, the last padded. */
 static int64_t steps_of(const tic_gemm_micro *micro, int64_t k) {
-    return round_up(k, micro->format.k_unit) / tic_panel_step(micro->format.panel);
+    return tic_round_up(k, micro->format.k_unit) / tic_panel_step(micro->format.panel);
 }
 
 /* Bytes of them in a panel of that width. */
@@ -101,7 +85,7 @@ static bool is_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro) 
     int64_t apart = LINE; /* the largest power of two, up to a page, that divides it */
     while (apart < PAGE && bytes % (2 * apart) == 0)
         apart *= 2;
-    return ceil_div(micro->tile_m, PAGE / apart) <= ROWS_A_SET;
+    return tic_ceil_div(micro->tile_m, PAGE / apart) <= ROWS_A_SET;
 }
 
 /* The micro-kernel can read B's rows where they are: as above, whole vectors of them, and few
@@ -120,7 +104,7 @@ static void plan_a(shape *s) {
     if (s->in_place) {
         s->lda = args->a.ld * (int64_t)tic_dtype_size(args->a.type);
     } else if (s->along) { /* an odd number of lines */
-        s->lda = round_up((int64_t)steps_bytes(micro, s->span * s->block, 1), LINE) | LINE;
+        s->lda = tic_round_up((int64_t)steps_bytes(micro, s->span * s->block, 1), LINE) | LINE;
         s->a_bytes = tic_align_up((size_t)(s->band * micro->tile_m * s->lda));
     } else {
         s->lda = micro->tile_m * 4;
@@ -133,17 +117,18 @@ static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_
     const tic_gemm_micro *micro = variant->micro;
     const int64_t kc = knobs[TIC_GEMM_KC], mc = knobs[TIC_GEMM_MC], nc = knobs[TIC_GEMM_NC];
     shape s = {.args = args, .micro = micro, .direct = tic_gemm_is_direct(args)};
-    s.block = round_up(ceil_div(args->k, most(1, ceil_div(args->k, kc))), micro->format.k_unit);
-    s.blocks = args->k > 0 ? ceil_div(args->k, s.block) : 1;
-    s.span = s.direct ? least(s.blocks, ceil_div(SPAN, most(1, s.block))) : s.blocks;
-    s.columns = round_up(least(nc, args->n), micro->tile_n);
-    s.tiles = ceil_div(args->m, micro->tile_m);
+    s.block = tic_round_up(tic_ceil_div(args->k, tic_most(1, tic_ceil_div(args->k, kc))),
+                           micro->format.k_unit);
+    s.blocks = args->k > 0 ? tic_ceil_div(args->k, s.block) : 1;
+    s.span = s.direct ? tic_least(s.blocks, tic_ceil_div(SPAN, tic_most(1, s.block))) : s.blocks;
+    s.columns = tic_round_up(tic_least(nc, args->n), micro->tile_n);
+    s.tiles = tic_ceil_div(args->m, micro->tile_m);
     s.height = micro->lanes > 0 && s.tiles > 0 ? args->m / s.tiles : micro->tile_m;
     s.higher = micro->lanes > 0 && s.tiles > 0 ? args->m % s.tiles : 0;
-    s.band = least(ceil_div(mc, micro->tile_m), s.tiles);
+    s.band = tic_least(tic_ceil_div(mc, micro->tile_m), s.tiles);
     s.a_block = steps_bytes(micro, s.block, 1);
     s.b_block = steps_bytes(micro, s.block, micro->tile_n);
-    s.strip = least(round_up(STRIP, micro->tile_n), s.columns);
+    s.strip = tic_least(tic_round_up(STRIP, micro->tile_n), s.columns);
     plan_a(&s);
     s.packed = tic_gemm_packed_for(args, &micro->format);
     s.b_panel = steps_bytes(micro, s.packed != NULL ? args->k : s.block * s.span, micro->tile_n);
@@ -164,7 +149,7 @@ size_t tic_gemm_blocked_scratch(const tic_ctx *ctx, const tic_variant *variant, 
 
 /* First row of a tile: of equal heights, give or take one, unless only whole tiles can be. */
 static int64_t row_of(const shape *s, int64_t tile) {
-    return least(tile * s->height + least(tile, s->higher), s->args->m);
+    return tic_least(tile * s->height + tic_least(tile, s->higher), s->args->m);
 }
 
 /* ---- one item ------------------------------------------------------------------------------- */
@@ -183,7 +168,7 @@ typedef struct item {      /* a rectangle of tiles of the piece */
 } item;
 
 static int64_t block_length(const shape *s, int64_t block) {
-    return least(s->block, s->args->k - block * s->block);
+    return tic_least(s->block, s->args->k - block * s->block);
 }
 
 static const void *element(tic_mat mat, int64_t i, int64_t j) {
@@ -214,14 +199,14 @@ static tic_gemm_panel panel_of(const shape *s, tic_mat mat, bool across, int64_t
 static void pack_b(const shape *s, const gemm_piece *piece) {
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
-    int64_t panels = ceil_div(piece->columns, micro->tile_n);
+    int64_t panels = tic_ceil_div(piece->columns, micro->tile_n);
 #pragma omp for schedule(static)
     for (int64_t x = 0; x < panels * piece->blocks; x++) {
         int64_t j = x / piece->blocks, i = x % piece->blocks;
         int64_t first = piece->column + j * micro->tile_n, block = piece->block + i;
         unsigned char *to = s->b + (size_t)j * s->b_panel;
         tic_gemm_panel panel = panel_of(
-            s, args->b, args->trans == TIC_NT, first, least(micro->tile_n, args->n - first),
+            s, args->b, args->trans == TIC_NT, first, tic_least(micro->tile_n, args->n - first),
             block * s->block, block_length(s, block), micro->tile_n, to + (size_t)i * s->b_block);
         micro->format.vec->pack(&panel);
     }
@@ -253,7 +238,7 @@ static void prepare_a(const shape *s, const gemm_piece *piece, const item *it) {
     const bool sums = args->colsum != NULL && piece->column == 0 && it->panel == 0;
     const int64_t row = row_of(s, it->tile), rows = row_of(s, it->tile + it->tiles) - row;
     const int64_t from = piece->block * s->block;
-    const int64_t to = least(args->k, (piece->block + piece->blocks) * s->block);
+    const int64_t to = tic_least(args->k, (piece->block + piece->blocks) * s->block);
     if (s->along && !s->in_place) {
         tic_gemm_rows copy = {.kind = s->micro->format.panel,
                               .from = element(args->a, row, from),
@@ -267,9 +252,9 @@ static void prepare_a(const shape *s, const gemm_piece *piece, const item *it) {
         s->micro->format.vec->copy(&copy);
     }
     for (int64_t j = 0; !s->along && j < piece->blocks; j++) {
-        const int64_t first = from + j * s->block, last = least(first + s->block, to);
+        const int64_t first = from + j * s->block, last = tic_least(first + s->block, to);
         for (int64_t p = first; p < last; p += PACKED_AT_A_TIME)
-            pack_tiles(s, it, j, p, least(PACKED_AT_A_TIME, last - p), sums);
+            pack_tiles(s, it, j, p, tic_least(PACKED_AT_A_TIME, last - p), sums);
     }
 }
 
@@ -308,8 +293,8 @@ static pass begin_pass(const shape *s, const gemm_piece *piece, const item *it, 
     int64_t panel = it->panel + n;
     x.steps = steps_of(micro, x.k);
     x.column = piece->column + panel * micro->tile_n;
-    x.cols = (int)least(micro->tile_n, s->args->n - x.column);
-    x.vectors = micro->lanes > 0 ? ceil_div(x.cols, micro->lanes) : 1;
+    x.cols = (int)tic_least(micro->tile_n, s->args->n - x.column);
+    x.vectors = micro->lanes > 0 ? tic_ceil_div(x.cols, micro->lanes) : 1;
     x.b = b_at(s, piece, j, panel);
     if (n + 1 < last)
         x.next_b = b_at(s, piece, j, panel + 1);
@@ -380,7 +365,7 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
         next = i < lines ? x->next_b + i * LINE : x->b;
         next_step = i < lines ? s->ldb : 0;
     } else {
-        next_step = least(LINE, s->micro->tile_n * 4 / x->it->tiles);
+        next_step = tic_least(LINE, s->micro->tile_n * 4 / x->it->tiles);
         next = x->next_b + i * x->steps * next_step;
     }
     family[which](x->steps, a, s->lda, x->b, s->ldb, add, c, ldc, next, next_step);
@@ -415,8 +400,8 @@ static void prefetch_c(const shape *s, const pass *x, int64_t i, const tic_gemm_
     const bool end = i + 1 == x->it->tiles;
     tic_gemm_tile next = {.i0 = end ? row_of(s, x->it->tile) : tile->i0 + tile->rows,
                           .j0 = end ? tile->j0 + s->micro->tile_n : tile->j0};
-    next.rows = (int)least(s->micro->tile_m, args->m - next.i0);
-    next.cols = (int)least(s->micro->tile_n, args->n - next.j0);
+    next.rows = (int)tic_least(s->micro->tile_m, args->m - next.i0);
+    next.cols = (int)tic_least(s->micro->tile_n, args->n - next.j0);
     if (!args->accumulate && x->piece->block + x->j == 0)
         next = *tile; /* written only: after the product */
     if (next.cols > 0)
@@ -460,7 +445,7 @@ static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item 
     it->gather = (float *)(void *)(own + s->a_bytes);
     prepare_a(s, piece, it);
     for (int64_t first = 0; first < it->panels; first += strip) {
-        int64_t last = least(first + strip, it->panels);
+        int64_t last = tic_least(first + strip, it->panels);
         for (int64_t j = 0; j < piece->blocks; j++) {
             for (int64_t n = first; n < last; n++) {
                 const pass x = begin_pass(s, piece, it, j, n, first, last);
@@ -478,17 +463,18 @@ static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item 
 /* Cuts rows, then if need be columns, into enough items for `threads`. */
 static void share_out(const shape *s, int threads, gemm_piece *piece) {
     int64_t wanted = threads == 1 ? 1 : (int64_t)threads * ITEMS_A_THREAD;
-    int64_t panels = ceil_div(piece->columns, s->micro->tile_n);
-    int64_t bands = ceil_div(s->tiles, s->band);
-    bands = most(bands, least(wanted, s->args->m / NARROWEST_BAND));
-    piece->bands = least(s->tiles, round_up(bands, threads)); /* equal shares where rows suffice */
-    int64_t stretches = piece->bands >= threads ? 1 : ceil_div(wanted, piece->bands);
-    piece->stretches = most(1, least(stretches, piece->columns / NARROWEST_STRETCH));
-    piece->stretches = least(piece->stretches, panels);
+    int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
+    int64_t bands = tic_ceil_div(s->tiles, s->band);
+    bands = tic_most(bands, tic_least(wanted, s->args->m / NARROWEST_BAND));
+    piece->bands =
+        tic_least(s->tiles, tic_round_up(bands, threads)); /* equal shares where rows suffice */
+    int64_t stretches = piece->bands >= threads ? 1 : tic_ceil_div(wanted, piece->bands);
+    piece->stretches = tic_most(1, tic_least(stretches, piece->columns / NARROWEST_STRETCH));
+    piece->stretches = tic_least(piece->stretches, panels);
 }
 
 static void do_piece(tic_ctx *ctx, const shape *s, const gemm_piece *piece) {
-    int64_t panels = ceil_div(piece->columns, s->micro->tile_n);
+    int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
     if (s->packed == NULL && !s->b_in_place)
         pack_b(s, piece);
     tic_share_begin(ctx, piece->bands * piece->stretches);
@@ -523,9 +509,9 @@ tic_status tic_gemm_blocked(tic_ctx *ctx, const tic_variant *variant, const int 
     for (int64_t column = 0; column < args->n; column += s.columns) {
         for (int64_t block = 0; block < s.blocks; block += s.span) {
             gemm_piece piece = {.column = column,
-                                .columns = least(s.columns, args->n - column),
+                                .columns = tic_least(s.columns, args->n - column),
                                 .block = block,
-                                .blocks = least(s.span, s.blocks - block)};
+                                .blocks = tic_least(s.span, s.blocks - block)};
             share_out(&s, threads, &piece);
             do_piece(ctx, &s, &piece);
         }
