@@ -160,10 +160,10 @@ static tic_status catch_all(tic_prover *w, const tic_problem *problem, tic_audit
     tic_operands_free(r.operands);
     TIC_TRY(status);
     row->issued = (uint64_t)(after - before);
-    row->certified = tic_executed_macs(&executed);
     row->caught = executed;
-    if (row->certified != row->issued && row->why[0] == '\0')
-        differ(row, row->size, row->issued, row->certified, &(tic_parting){.teller = NULL});
+    const uint64_t certified = tic_executed_macs(&executed);
+    if (certified != row->issued && row->why[0] == '\0')
+        differ(row, row->size, row->issued, certified, &(tic_parting){.teller = NULL});
     return TIC_OK;
 }
 
@@ -245,10 +245,11 @@ static tic_status catch_in_time(tic_prover *w, tic_problem *problem, const tic_p
 static tic_status prove(tic_prover *w, const tic_audit_item *it, tic_audit_row *row,
                         tic_error *err) {
     int variant;
+    char whole[sizeof row->size];
     TIC_TRY(choose(w, it, row, &variant, err));
     const tic_problem small = tic_audit_reduced(it->problem, variant);
     tic_audit_describe(&small, row->stepped_size, sizeof row->stepped_size);
-    tic_audit_describe(it->problem, row->whole_size, sizeof row->whole_size);
+    tic_audit_describe(it->problem, whole, sizeof whole);
     TIC_TRY(persist(step_small, w, &small, row, err));
     tic_problem large = *it->problem;
     if (tic_audit_multiplies(large.op)) {
@@ -258,7 +259,7 @@ static tic_status prove(tic_prover *w, const tic_audit_item *it, tic_audit_row *
         large = small;
     tic_audit_describe(&large, row->size, sizeof row->size);
     TIC_TRY(catch_in_time(w, &large, &small, row, err));
-    row->whole = strcmp(row->size, row->whole_size) == 0;
+    row->whole = strcmp(row->size, whole) == 0;
     row->holds = row->why[0] == '\0';
     return TIC_OK;
 }

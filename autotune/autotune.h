@@ -158,9 +158,9 @@ typedef struct tic_audit_row { /* a kernel and a problem */
     tic_executed stepped;
     /* At full speed, every call of a product micro-kernel caught: at the problem's own size
      * (`whole`), or, where there would be too many calls, at a smaller one. */
-    char size[64], whole_size[64];
+    char size[64];
     bool whole;
-    uint64_t logical, issued, certified;
+    uint64_t logical, issued;
     tic_executed caught;
     double seconds;
 } tic_audit_row;

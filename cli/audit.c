@@ -134,7 +134,7 @@ static tic_status print_rows(const tic_audit_row *rows, int count, tic_error *er
             snprintf(share, sizeof share, "%.2f/MAC", (double)r->stepped.elementwise / macs);
         tic_table_row(&table, "%s\t%s\t%s\t%s\t%.0f\t%s%s\t%llu\t%s\t%s\t%s", r->problem, r->kernel,
                       kind_of(r), r->stepped_size, macs, r->size, r->whole ? " (whole)" : "",
-                      (unsigned long long)r->certified,
+                      (unsigned long long)tic_executed_macs(&r->caught),
                       r->logical > 0 ? tic_quantity(a, (double)r->logical) : "", share,
                       r->holds ? "" : "FAILS");
         (void)b;
@@ -166,7 +166,7 @@ static tic_status print_json(const request *r, const tic_audit_row *rows, int co
                       counts_json(&row->stepped), "caught_size", row->size, "whole",
                       (int)row->whole, "micro_kernel_calls", (json_int_t)row->caught.calls,
                       "logical", (json_int_t)row->logical, "issued", (json_int_t)row->issued,
-                      "certified", (json_int_t)row->certified));
+                      "certified", (json_int_t)tic_executed_macs(&row->caught)));
     }
     const totals t = sum_up(rows, count);
     return tic_cli_json(json_pack("{s:i, s:s, s:I, s:s, s:s, s:i, s:i, s:o}", "schema", 1, "model",

@@ -4,21 +4,13 @@
  * it begins. Where they depend on a mask, on the configuration of the tiles, or, for the guards of
  * calls.c, on the address of a load, a context shows these only as the block begins and as it ends.
  * So registers are followed through it: each holds a sum of multiples of values that have numbers;
- * numbers below REGISTERS are those of the values that the block begins with. */
+ * numbers below TIC_REGISTERS are those of the values that the block begins with (registers.c). */
 #include "kernels/audit/decode.h"
+#include "kernels/audit/registers.h"
 
 #include <string.h>
 
-enum {
-    BLOCKS = 1 << 15,
-    PARTS = 1 << 16,
-    SITES = 1 << 15,
-    LOADS = 1 << 17,
-    REGISTERS = 16, /* integer, numbered as in gregs */
-    MASKS = 8,
-    MOST_SEEN = 4096,
-    TILES = 0 /* the configuration has the number of k0, which is no mask */
-};
+enum { BLOCKS = 1 << 15, PARTS = 1 << 16, SITES = 1 << 15, LOADS = 1 << 17, MOST_SEEN = 4096 };
 
 typedef struct part { /* of a block: what is in one function */
     int function;
@@ -30,25 +22,13 @@ typedef struct late { /* an instruction under a mask or on tiles */
     bool at_end;
 } late;
 
-typedef struct value { /* sum of times[i] * value number[i], plus what was added */
-    int terms, number[TIC_TERMS];
-    int32_t times[TIC_TERMS];
-    int64_t added;
-} value;
-
-typedef struct registers {
-    value integer[REGISTERS];
-    int mask[MASKS]; /* numbers: 0 is what the block begins with */
-    int next;        /* number of a value */
-} registers;
-
 typedef struct building { /* a block that is being decoded */
     tic_blocks *b;
     tic_block block;
-    registers now;
+    tic_registers now;
     int seen_loads, seen_sites;
-    value load[MOST_SEEN]; /* addresses */
-    int site[MOST_SEEN];   /* numbers of masks */
+    tic_value load[MOST_SEEN]; /* addresses */
+    int site[MOST_SEEN];       /* numbers of masks */
 } building;
 
 struct tic_blocks {
@@ -86,135 +66,14 @@ void tic_blocks_free(tic_blocks *blocks) {
     tic_free(blocks);
 }
 
-/* ---- registers, followed through a block ----------------------------------------------------- */
-
-static value numbered(int number) {
-    return (value){.terms = 1, .number = {number}, .times = {1}};
-}
-
-static value unknown(registers *r) {
-    return numbered(r->next++);
-}
-
-static void begin_registers(registers *r) {
-    *r = (registers){.next = REGISTERS};
-    for (int i = 0; i < REGISTERS; i++)
-        r->integer[i] = numbered(i);
-}
-
-/* *to += times * more. False when it does not fit. */
-static bool add_times(int32_t *to, int32_t times, int32_t more) {
-    int32_t product;
-    return !__builtin_mul_overflow(times, more, &product) &&
-           !__builtin_add_overflow(*to, product, to);
-}
-
-/* to += times * more. False when that has too many terms, or too large ones. */
-static bool add_value(value *to, const value *more, int32_t times) {
-    to->added += times * more->added;
-    for (int i = 0; i < more->terms; i++) {
-        int t = 0;
-        while (t < to->terms && to->number[t] != more->number[i])
-            t++;
-        if (t == TIC_TERMS)
-            return false;
-        if (t == to->terms) {
-            to->number[to->terms] = more->number[i];
-            to->times[to->terms++] = 0;
-        }
-        if (!add_times(&to->times[t], times, more->times[i]))
-            return false;
-    }
-    return true;
-}
-
-static bool address_of(const registers *r, const tic_place *place, value *out) {
-    *out = (value){.added = place->displacement};
-    return (place->base == TIC_NO_REGISTER || add_value(out, &r->integer[place->base], 1)) &&
-           (place->index == TIC_NO_REGISTER ||
-            add_value(out, &r->integer[place->index], place->scale));
-}
-
-static const value *integer_of(const registers *r, const ZydisDecodedOperand *operand) {
-    const uint8_t place = operand->type == ZYDIS_OPERAND_TYPE_REGISTER
-                              ? tic_register_place(operand->reg.value)
-                              : TIC_NO_REGISTER;
-    return place == TIC_NO_REGISTER || operand->size != 64 ? NULL : &r->integer[place];
-}
-
-/* Whether it leaves a value that follows from others: *out is that value then. */
-static bool derives(const registers *r, const tic_decoded *d, value *out) {
-    const ZydisDecodedOperand *o = d->operands;
-    const value *to = integer_of(r, &o[0]);
-    const value *from = d->instruction.operand_count > 1 ? integer_of(r, &o[1]) : NULL;
-    const bool number =
-        d->instruction.operand_count > 1 && o[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
-    tic_place place;
-    if (to == NULL)
-        return false;
-    *out = *to;
-    switch (d->instruction.mnemonic) {
-    case ZYDIS_MNEMONIC_MOV:
-        if (from != NULL)
-            *out = *from;
-        return from != NULL;
-    case ZYDIS_MNEMONIC_LEA:
-        return o[1].mem.base != ZYDIS_REGISTER_RIP && d->instruction.address_width == 64 &&
-               tic_operand_place(&place, &o[1], 0) && address_of(r, &place, out);
-    case ZYDIS_MNEMONIC_ADD:
-        out->added += number ? o[1].imm.value.s : 0;
-        return number || (from != NULL && add_value(out, from, 1));
-    case ZYDIS_MNEMONIC_SUB:
-        out->added -= number ? o[1].imm.value.s : 0;
-        return number || (from != NULL && add_value(out, from, -1));
-    case ZYDIS_MNEMONIC_INC:
-    case ZYDIS_MNEMONIC_DEC:
-        out->added += d->instruction.mnemonic == ZYDIS_MNEMONIC_INC ? 1 : -1;
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Registers after the instruction. */
-static void follow(registers *r, const tic_decoded *d) {
-    value derived, stack = r->integer[REG_RSP];
-    const bool known = derives(r, d, &derived);
-    for (int i = 0; i < d->instruction.operand_count; i++) {
-        const ZydisDecodedOperand *o = &d->operands[i];
-        if (o->type != ZYDIS_OPERAND_TYPE_REGISTER ||
-            !(o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-            continue;
-        const uint8_t place = tic_register_place(o->reg.value);
-        if (place != TIC_NO_REGISTER)
-            r->integer[place] = unknown(r);
-        else if (o->reg.value >= ZYDIS_REGISTER_K0 && o->reg.value <= ZYDIS_REGISTER_K7)
-            r->mask[o->reg.value - ZYDIS_REGISTER_K0] = r->next++;
-    }
-    if (known)
-        r->integer[tic_register_place(d->operands[0].reg.value)] = derived;
-    const bool push = d->instruction.mnemonic == ZYDIS_MNEMONIC_PUSH;
-    if (push || (d->instruction.mnemonic == ZYDIS_MNEMONIC_POP &&
-                 tic_register_place(d->operands[0].reg.value) != REG_RSP)) {
-        /* not the operand's size: an immediate byte is pushed as eight */
-        stack.added += (push ? -1 : 1) * d->instruction.operand_width / 8;
-        r->integer[REG_RSP] = stack;
-    }
-    if (d->instruction.mnemonic == ZYDIS_MNEMONIC_SYSCALL)
-        r->integer[REG_RAX] = unknown(r);
-    if (d->instruction.mnemonic == ZYDIS_MNEMONIC_LDTILECFG ||
-        d->instruction.mnemonic == ZYDIS_MNEMONIC_TILERELEASE)
-        r->mask[TILES] = r->next++;
-}
-
 /* ---- a block that is being decoded ----------------------------------------------------------- */
 
 static bool add_load(building *k, const tic_place *from, uint8_t bytes) {
     if (k->seen_loads == MOST_SEEN || k->b->loads == LOADS)
         return false;
-    value *v = &k->load[k->seen_loads++];
-    if (!address_of(&k->now, from, v))
-        *v = unknown(&k->now); /* held by no register */
+    tic_value *v = &k->load[k->seen_loads++];
+    if (!tic_registers_address(&k->now, from, v))
+        *v = tic_registers_unknown(&k->now); /* held by no register */
     k->b->load[k->b->loads++] = (tic_load){.bytes = bytes};
     k->block.loads++;
     return true;
@@ -269,7 +128,7 @@ static bool add_work(building *k, uint64_t at, const tic_decoded *d) {
     }
     if (k->seen_sites == MOST_SEEN || k->b->sites == SITES)
         return false;
-    k->site[k->seen_sites++] = k->now.mask[site.kind == TIC_TILE ? TILES : site.mask];
+    k->site[k->seen_sites++] = k->now.mask[site.kind == TIC_TILE ? TIC_TILES : site.mask];
     k->b->site[k->b->sites++] = (late){.site = site};
     k->block.sites++;
     return true;
@@ -277,29 +136,18 @@ static bool add_work(building *k, uint64_t at, const tic_decoded *d) {
 
 /* ---- when what can be seen ------------------------------------------------------------------- */
 
-/* A register that holds the value at the end, or differs from it by a constant; TIC_NO_REGISTER:
- * none does. */
-static uint8_t holder(const registers *end, int number) {
-    for (int i = 0; i < REGISTERS; i++) {
-        const value *v = &end->integer[i];
-        if (v->terms == 1 && v->number[0] == number && v->times[0] == 1)
-            return (uint8_t)i;
-    }
-    return TIC_NO_REGISTER;
-}
-
 /* The address, from registers of the begin or of the end. */
-static bool resolve_load(const building *k, tic_load *load, const value *address) {
+static bool resolve_load(const building *k, tic_load *load, const tic_value *address) {
     load->added = address->added;
     load->terms = (uint8_t)address->terms;
     for (int t = 0; t < address->terms; t++)
-        load->at_end |= address->number[t] >= REGISTERS;
+        load->at_end |= address->number[t] >= TIC_REGISTERS;
     for (int t = 0; t < address->terms; t++) {
         load->times[t] = address->times[t];
         load->reg[t] = (uint8_t)address->number[t];
         if (!load->at_end)
             continue;
-        load->reg[t] = holder(&k->now, address->number[t]);
+        load->reg[t] = tic_registers_holder(&k->now, address->number[t]);
         if (load->reg[t] == TIC_NO_REGISTER)
             return false;
         load->added -= load->times[t] * k->now.integer[load->reg[t]].added;
@@ -313,7 +161,7 @@ static void resolve(building *k) {
             k->block.loads_lost = true;
     for (int i = 0; i < k->seen_sites; i++) {
         late *l = &k->b->site[k->block.site + i];
-        const int now = k->now.mask[l->site.kind == TIC_TILE ? TILES : l->site.mask];
+        const int now = k->now.mask[l->site.kind == TIC_TILE ? TIC_TILES : l->site.mask];
         l->at_end = k->site[i] != 0;
         if (l->at_end && k->site[i] != now)
             k->block.masks_lost = true;
@@ -393,7 +241,7 @@ static bool build(building *k, uint64_t at) {
     k->block =
         (tic_block){.begin = at, .part = k->b->parts, .site = k->b->sites, .load = k->b->loads};
     k->seen_loads = k->seen_sites = 0;
-    begin_registers(&k->now);
+    tic_registers_begin(&k->now);
     while (tic_decode(&k->b->zydis, k->b->branches, at, &d)) {
         if (d.instruction.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE ||
             d.instruction.mnemonic == ZYDIS_MNEMONIC_INT3)
@@ -401,7 +249,7 @@ static bool build(building *k, uint64_t at) {
         add_reads(k, &d);
         if (!add_work(k, at, &d) || !add_loads(k, at, &d))
             return false;
-        follow(&k->now, &d);
+        tic_registers_follow(&k->now, &d);
         k->block.instructions++;
         at += d.instruction.length;
     }

@@ -15,9 +15,7 @@ enum {
     FRAMES = 1 << 16, /* bytes of the callers' frames that may hold arguments */
     PATHS = 4096,
     LOADS = 40,
-    DEPTH = 8, /* of product micro-kernels that call others */
-    COPY = 32, /* bytes: an instruction and a jump behind it */
-    COPIES = 2048
+    DEPTH = 8 /* of product micro-kernels that call others */
 };
 
 typedef struct load { /* from the callers' frames */
@@ -51,19 +49,10 @@ struct tic_catcher {
     bool on, overflowed;
     followed stepped[DEPTH]; /* while one is: it, and what it called */
     int depth;
-    const tic_block *block;      /* that a stepped call is in; NULL: none */
-    bool single;                 /* its instructions are stepped one by one */
-    uint64_t next;               /* where the next of their traps is due */
-    unsigned char first[COPIES]; /* the byte that stood where the breakpoint is */
+    const tic_block *block; /* that a stepped call is in; NULL: none */
+    bool single;            /* its instructions are stepped one by one */
+    uint64_t next;          /* where the next of their traps is due */
 };
-
-/* The first instructions of the micro-kernels, and jumps to the seconds: in the program's own
- * memory, so that displacements from the instruction pointer reach. */
-static unsigned char copies[COPIES][COPY] __attribute__((aligned(4096)));
-
-static bool in_copies(uint64_t address) {
-    return address >= (uintptr_t)copies && address < (uintptr_t)copies + sizeof copies;
-}
 
 /* ---- guards ---------------------------------------------------------------------------------- */
 
@@ -238,7 +227,7 @@ static void caught(tic_catcher *c, int product, ucontext_t *context) {
     greg_t *regs = context->uc_mcontext.gregs;
     const uint64_t entry = (uint64_t)regs[REG_RIP] - 1, stack = (uint64_t)regs[REG_RSP];
     uint64_t argument[6];
-    regs[REG_RIP] = (greg_t)(uintptr_t)copies[product];
+    regs[REG_RIP] = (greg_t)tic_entry_copy(product);
     c->calls++;
     argument_registers(context, argument);
     path *known = known_path(c, product, argument, stack);
@@ -324,57 +313,10 @@ void tic_catcher_trap(tic_catcher *c, ucontext_t *context, bool breakpoint) {
     const int product = breakpoint ? product_at(c, at) : -1;
     if (product >= 0)
         caught(c, product, context);
-    else if (c->depth > 0 && !in_copies(at))
+    else if (c->depth > 0 && !tic_entry_in_copies(at))
         go_on(c, context, at);
     else if (c->depth == 0)
         regs[REG_EFL] &= ~(greg_t)TIC_TRAP_FLAG;
-}
-
-/* ---- breakpoints ----------------------------------------------------------------------------- */
-
-/* Copies the first instruction with a jump to the second: jmp [rip + 0] and an address. */
-static tic_status copy_first(const tic_catcher *c, int product, tic_error *err) {
-    static const unsigned char jump[6] = {0xff, 0x25};
-    const tic_function *f = &c->trace->symbols.list[c->trace->products[product]];
-    const tic_site *site = tic_decoder_at(stepper(c)->decoder, f->begin);
-    if (site == NULL || site->branch)
-        return tic_fail(err, TIC_EINTERNAL, "audit: %s begins with a branch", f->name);
-    unsigned char *copy = copies[product];
-    const uint64_t second = f->begin + site->length;
-    memcpy(copy, (const void *)(uintptr_t)f->begin, site->length);
-    memcpy(copy + site->length, jump, sizeof jump);
-    memcpy(copy + site->length + sizeof jump, &second, sizeof second);
-    if (site->relative != 0) {
-        int32_t displacement;
-        memcpy(&displacement, copy + site->relative, sizeof displacement);
-        displacement += (int32_t)((int64_t)f->begin - (int64_t)(uintptr_t)copy);
-        memcpy(copy + site->relative, &displacement, sizeof displacement);
-    }
-    return TIC_OK;
-}
-
-static uint64_t entry_of(const tic_catcher *c, int product) {
-    return c->trace->symbols.list[c->trace->products[product]].begin;
-}
-
-static tic_status prepare(tic_catcher *c, tic_error *err) {
-    const tic_trace *trace = c->trace;
-    if (trace->product_count > COPIES)
-        return tic_fail(err, TIC_EINTERNAL, "audit: %d product micro-kernels are too many",
-                        trace->product_count);
-    TIC_TRY(tic_alloc(&c->paths, PATHS, sizeof(path), err));
-    TIC_TRY(tic_code_writable((uintptr_t)copies, sizeof copies, err));
-    for (int i = 0; i < trace->product_count; i++) {
-        TIC_TRY(copy_first(c, i, err));
-        TIC_TRY(tic_code_writable(entry_of(c, i), 1, err));
-        c->first[i] = *(const unsigned char *)(uintptr_t)entry_of(c, i);
-    }
-    return TIC_OK;
-}
-
-static void set_breakpoints(const tic_catcher *c, bool on) {
-    for (int i = 0; i < c->trace->product_count; i++)
-        tic_code_put(entry_of(c, i), on ? TIC_BREAKPOINT : c->first[i]);
 }
 
 /* ---- a call ---------------------------------------------------------------------------------- */
@@ -395,7 +337,9 @@ static tic_status make(tic_trace *trace, tic_error *err) {
         return TIC_OK;
     TIC_TRY(tic_alloc(&trace->catcher, 1, sizeof *trace->catcher, err));
     trace->catcher->trace = trace;
-    tic_status status = prepare(trace->catcher, err);
+    tic_status status = tic_alloc(&trace->catcher->paths, PATHS, sizeof(path), err);
+    if (status == TIC_OK)
+        status = tic_entries_prepare(trace, stepper(trace->catcher)->decoder, err);
     if (status != TIC_OK) {
         tic_catcher_free(trace->catcher);
         trace->catcher = NULL;
@@ -429,11 +373,11 @@ tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, uin
     for (int i = 0; i < c->path_count; i++)
         c->paths[i].calls = 0; /* what they do is still known */
     tic_trace_enter(trace);
-    set_breakpoints(c, true);
+    tic_entries_plant(trace);
     c->on = true;
     tic_status status = call(user, err);
     c->on = false;
-    set_breakpoints(c, false);
+    tic_entries_lift(trace);
     tic_trace_leave();
     sum_up(c, out);
     if (status == TIC_OK && c->instructions > c->most)

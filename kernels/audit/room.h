@@ -227,6 +227,12 @@ void tic_trace_leave(void);
 /* A trap while calls are caught: at a breakpoint, or of the trap flag. */
 void tic_catcher_trap(tic_catcher *catcher, ucontext_t *context, bool breakpoint);
 bool tic_catcher_on(const tic_catcher *catcher); /* NULL is allowed */
-void tic_catcher_free(tic_catcher *catcher);     /* NULL is allowed */
+/* Entries of product micro-kernels (entries.c), by place in trace->products. */
+tic_status tic_entries_prepare(const tic_trace *trace, tic_decoder *decoder, tic_error *err);
+void tic_entries_plant(const tic_trace *trace); /* breakpoints at all of them */
+void tic_entries_lift(const tic_trace *trace);
+uint64_t tic_entry_copy(int product); /* goes on as the micro-kernel would behind its entry */
+bool tic_entry_in_copies(uint64_t address);
+void tic_catcher_free(tic_catcher *catcher); /* NULL is allowed */
 
 #endif
