@@ -50,9 +50,8 @@ static tic_status check_count(const tic_model *model, int64_t n, tic_error *err)
     return TIC_OK;
 }
 
-tic_status tic_encode_images(tic_model *model, int64_t n, const uint8_t *pixels, float *features,
-                             tic_error *err) {
-    TIC_TRY(check_count(model, n, err));
+static tic_status encode_images(tic_model *model, int64_t n, const uint8_t *pixels, float *features,
+                                tic_error *err) {
     tic_pack_weights(model);
     const int64_t picture = 3 * (int64_t)model->config.image_size * model->config.image_size;
     for (int64_t i = 0; i < n; i += model->options.micro_batch) {
@@ -62,14 +61,17 @@ tic_status tic_encode_images(tic_model *model, int64_t n, const uint8_t *pixels,
             features + i * model->config.embed_dim, model->step.image_inverse + i, err);
         TIC_TRY(tic_vision_forward(&pass));
     }
-    tic_ctx_site(model->ctx, TIC_AT_OTHER);
     return TIC_OK;
 }
 
-tic_status tic_encode_texts(tic_model *model, int64_t n, const int32_t *ids, const int32_t *offsets,
-                            float *features, tic_error *err) {
+tic_status tic_encode_images(tic_model *model, int64_t n, const uint8_t *pixels, float *features,
+                             tic_error *err) {
     TIC_TRY(check_count(model, n, err));
-    TIC_TRY(tic_check_captions(&model->config, n, ids, offsets, err));
+    return tic_pass_end(model->ctx, encode_images(model, n, pixels, features, err));
+}
+
+static tic_status encode_texts(tic_model *model, int64_t n, const int32_t *ids,
+                               const int32_t *offsets, float *features, tic_error *err) {
     tic_pack_weights(model);
     for (int64_t i = 0; i < n; i += model->options.micro_batch) {
         const int64_t left = n - i, micro = model->options.micro_batch;
@@ -78,6 +80,12 @@ tic_status tic_encode_texts(tic_model *model, int64_t n, const int32_t *ids, con
                                             model->step.text_inverse + i, err);
         TIC_TRY(tic_text_forward(&pass));
     }
-    tic_ctx_site(model->ctx, TIC_AT_OTHER);
     return TIC_OK;
+}
+
+tic_status tic_encode_texts(tic_model *model, int64_t n, const int32_t *ids, const int32_t *offsets,
+                            float *features, tic_error *err) {
+    TIC_TRY(check_count(model, n, err));
+    TIC_TRY(tic_check_captions(&model->config, n, ids, offsets, err));
+    return tic_pass_end(model->ctx, encode_texts(model, n, ids, offsets, features, err));
 }

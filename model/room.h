@@ -169,6 +169,11 @@ static inline void tic_pass_at(const tic_pass *pass, int site) {
     else
         tic_ctx_site(pass->ctx, site);
 }
+/* The model's calls are over, whether they went well or not: what follows is of no layer. */
+static inline tic_status tic_pass_end(tic_ctx *ctx, tic_status status) {
+    tic_ctx_site(ctx, TIC_AT_OTHER);
+    return status;
+}
 static inline int tic_pass_block(const tic_pass *pass, int layer) {
     return (pass->tower->causal ? TIC_AT_TEXT_BLOCK : TIC_AT_VISION_BLOCK) + layer;
 }

@@ -132,10 +132,8 @@ static tic_status tower_gradients(tic_model *model, const tic_pass *pass,
     return backward(pass, d_features);
 }
 
-tic_status tic_model_gradients(tic_model *model, const tic_batch *batch,
-                               const tic_loss_options *options, tic_step_loss *loss,
-                               tic_error *err) {
-    TIC_TRY(check(model, batch, err));
+static tic_status gradients(tic_model *model, const tic_batch *batch,
+                            const tic_loss_options *options, tic_step_loss *loss, tic_error *err) {
     tic_pack_weights(model);
     charge(model, options, TIC_FOR_FORWARD);
     TIC_TRY(features(model, batch, err));
@@ -150,6 +148,12 @@ tic_status tic_model_gradients(tic_model *model, const tic_batch *batch,
         TIC_TRY(tower_gradients(model, &text, options, tic_text_forward, tic_text_backward,
                                 model->step.d_text + i * e));
     }
-    tic_ctx_site(model->ctx, TIC_AT_OTHER);
     return TIC_OK;
+}
+
+tic_status tic_model_gradients(tic_model *model, const tic_batch *batch,
+                               const tic_loss_options *options, tic_step_loss *loss,
+                               tic_error *err) {
+    TIC_TRY(check(model, batch, err));
+    return tic_pass_end(model->ctx, gradients(model, batch, options, loss, err));
 }

@@ -47,24 +47,29 @@ static tic_status check_finite(double squares, int64_t step, tic_error *err) {
 }
 
 /* A norm that nothing depends on is a by-product of the pass that reads the gradient anyway. */
+static tic_status both_groups(tic_model *model, const tic_adamw_options *options, int64_t step,
+                              double *squares, tic_error *err) {
+    const bool clips = options->clip_norm > 0;
+    const int64_t decayed = model->layout.decayed, size = model->layout.size;
+    double *sum = clips ? NULL : squares;
+    float factor = 1;
+    tic_ctx_site(model->ctx, TIC_AT_OPTIMIZER);
+    if (clips) {
+        TIC_TRY(tic_square_sum(model->ctx, model->gradient, size, squares, err));
+        TIC_TRY(check_finite(*squares, step, err));
+        factor = clip_factor(sqrt(*squares), options->clip_norm);
+    }
+    TIC_TRY(adamw(model, options, step, factor, 0, decayed, options->weight_decay, sum, err));
+    TIC_TRY(adamw(model, options, step, factor, decayed, size, 0, sum, err));
+    return check_finite(*squares, step, err);
+}
+
 tic_status tic_model_update(tic_model *model, const tic_adamw_options *options, int64_t step,
                             double *norm, tic_error *err) {
     if (!model->options.train || step < 1)
         return tic_fail(err, TIC_EUSAGE, "an update needs a model for training and a step from 1");
-    const bool clips = options->clip_norm > 0;
-    const int64_t decayed = model->layout.decayed, size = model->layout.size;
-    double squares = 0, *sum = clips ? NULL : &squares;
-    float factor = 1;
-    tic_ctx_site(model->ctx, TIC_AT_OPTIMIZER);
-    if (clips) {
-        TIC_TRY(tic_square_sum(model->ctx, model->gradient, size, &squares, err));
-        TIC_TRY(check_finite(squares, step, err));
-        factor = clip_factor(sqrt(squares), options->clip_norm);
-    }
-    TIC_TRY(adamw(model, options, step, factor, 0, decayed, options->weight_decay, sum, err));
-    TIC_TRY(adamw(model, options, step, factor, decayed, size, 0, sum, err));
-    tic_ctx_site(model->ctx, TIC_AT_OTHER);
-    TIC_TRY(check_finite(squares, step, err));
+    double squares = 0;
+    TIC_TRY(tic_pass_end(model->ctx, both_groups(model, options, step, &squares, err)));
     if (norm)
         *norm = sqrt(squares);
     float *scale = &model->weights[model->layout.logit_scale];

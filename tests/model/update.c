@@ -117,7 +117,22 @@ Test(update, clamps_logit_scale) {
     free_setup(&s);
 }
 
-/* What clips knows before it changes anything. */
+/* Work after a call that failed is of no layer. `of`: where the call stopped. */
+static void check_site_left(tic_ctx *ctx, int of) {
+    tic_counters before, after;
+    const float x[4] = {0.6f, 0.8f, 0.8f, 0.6f};
+    float d_image[4], d_text[4];
+    tic_contrastive_args args = {
+        .b = 2, .d = 2, .image = x, .text = x, .scale = 1, .d_image = d_image, .d_text = d_text};
+    tic_ctx_counters(ctx, &before);
+    MUST(tic_contrastive(ctx, &args, err));
+    tic_ctx_counters(ctx, &after);
+    cr_expect(tic_counters_site(&after, of).logical == tic_counters_site(&before, of).logical);
+    cr_expect(tic_counters_site(&after, TIC_AT_OTHER).logical >
+              tic_counters_site(&before, TIC_AT_OTHER).logical);
+}
+
+/* What clips knows before it changes anything; what does not, when all is changed. */
 static void check_refused(float poison, float clip_norm) {
     setup s = new_setup();
     draw_gradient(&s, 1);
@@ -138,9 +153,14 @@ static void check_refused(float poison, float clip_norm) {
     cr_expect(tic_model_update(s.model, &options, 2, NULL, &err) == TIC_EVERIFY);
     cr_expect(strstr(err.text, "step 2") != NULL, "%s", err.text);
     for (int i = 0; i < 4; i++) {
-        cr_expect(clip_norm == 0 || memcmp(before[i], flat[i], bytes) == 0, "array %d changed", i);
+        const bool same = memcmp(before[i], flat[i], bytes) == 0;
+        cr_expect(same == (clip_norm > 0), "array %d: %s", i, same ? "unchanged" : "changed");
         tic_free(before[i]);
     }
+    /* Spoilt: AdamW of a weight whose gradient is not finite is not either. */
+    const bool spoilt = !isfinite(flat[0][tic_model_find(s.model, "visual.proj")->offset + 3]);
+    cr_expect(spoilt == (clip_norm == 0));
+    check_site_left(s.ctx, TIC_AT_OPTIMIZER);
     free_setup(&s);
 }
 
@@ -161,6 +181,7 @@ Test(update, loss_that_is_not_finite) {
     tic_error err = {0};
     tic_step_loss loss;
     cr_expect(tic_model_gradients(model, batch, NULL, &loss, &err) == TIC_EVERIFY);
+    check_site_left(ctx, TIC_AT_LOSS);
     test_batch_free(batch);
     tic_model_free(model);
     tic_ctx_free(ctx);
