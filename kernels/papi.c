@@ -77,22 +77,26 @@ static void event_about(int event, char text[EVENT_TEXT * 2]) {
                  tic_op_name((tic_op)(event - BY_OPERATION)));
 }
 
+static bool adds_to(int event, int purpose, int op) {
+    return event >= ISSUED || event == purpose || event == BY_OPERATION + op;
+}
+
+/* Only what the event sums, straight from the threads: a reader asks for all events one by one, and
+ * a snapshot (tic_ctx_counters) for each would be all the layers' counters too, and the CPU's. */
 static long long value_of(void *slot) {
-    if (exported.ctx == NULL)
+    const int event = *(const int *)slot;
+    const tic_ctx *ctx = exported.ctx;
+    uint64_t sum = 0;
+    if (ctx == NULL)
         return 0;
-    int event = *(const int *)slot;
-    tic_counters counters;
-    long long sum = 0;
-    tic_ctx_counters(exported.ctx, &counters);
-    if (event == ISSUED)
-        return (long long)tic_counters_sum(&counters).issued;
-    if (event == LOGICAL)
-        return (long long)tic_counters_sum(&counters).logical;
-    if (event < BY_OPERATION)
-        return (long long)tic_counters_purpose(&counters, (tic_purpose)event).issued;
     for (int p = 0; p < TIC_PURPOSE_COUNT; p++)
-        sum += (long long)counters.by[p][event - BY_OPERATION].issued;
-    return sum;
+        for (int op = 0; op < TIC_OP_COUNT; op++)
+            if (adds_to(event, p, op)) {
+                sum += event == LOGICAL ? ctx->logical[p][op] : 0;
+                for (int t = 0; t < ctx->threads && event != LOGICAL; t++)
+                    sum += ctx->count[t].issued[p][op];
+            }
+    return (long long)sum;
 }
 
 /* Event i's name and description through the functions in `sde`; NULL when it refuses one.

@@ -39,6 +39,8 @@ Test(papi, events_read_back_the_counters) {
         cr_assert((uint64_t)event(name) == tic_counters_purpose(&counters, (tic_purpose)p).issued,
                   "%s", name);
     }
+    cr_assert((uint64_t)event("MACS_ISSUED_GEMM") == sum.issued);
+    cr_assert(event("MACS_ISSUED_ATTENTION") == 0);
     multiply(ctx, TIC_FOR_FORWARD, 1);
     cr_assert((uint64_t)event("MACS_LOGICAL") == sum.logical + 400);
     tic_ctx_free(ctx);
