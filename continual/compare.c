@@ -6,105 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- opening --------------------------------------------------------------------------------- */
-
-static tic_status open_run(tic_compared *c, const char *run, tic_error *err) {
-    tic_ledger ledger;
-    char path[TIC_PATH], *text;
-    json_error_t where;
-    *c = (tic_compared){.run = run, .group = -1};
-    TIC_TRY(tic_results_read(run, &text, err));
-    c->results = json_loads(text, JSON_REJECT_DUPLICATES, &where);
-    tic_free(text);
-    if (c->results == NULL)
-        return tic_fail(err, TIC_EINPUT, "%s/results.json:%d: %s", run, where.line, where.text);
-    TIC_TRY(tic_path_join(path, sizeof path, run, "experiment.json", err));
-    tic_experiment_defaults(&c->x);
-    TIC_TRY(tic_experiment_read(&c->x, path, err));
-    TIC_TRY(tic_path_join(path, sizeof path, run, "ledger.jsonl", err));
-    TIC_TRY(tic_ledger_open(&ledger, path, err));
-    c->begun = json_deep_copy(tic_ledger_find(&ledger, "begin", NULL, NULL));
-    tic_ledger_close(&ledger);
-    if (c->begun == NULL)
-        return tic_fail(err, TIC_EINPUT, "%s: it has no beginning", path);
-    return TIC_OK;
-}
-
-const json_t *tic_compared_method(const tic_compared *run, const char *method) {
-    return json_object_get(json_object_get(run->results, "methods"), method);
-}
-
-const char *tic_compared_differs(const tic_compared *a, const tic_compared *b) {
-    tic_experiment other = b->x;
-    other.seed = a->x.seed;
-    memcpy(other.methods, a->x.methods, sizeof other.methods);
-    const char *name = tic_experiment_differs(&a->x, &other);
-    if (name == NULL &&
-        !json_equal(json_object_get(a->begun, "precision"), json_object_get(b->begun, "precision")))
-        name = "precision";
-    return name;
-}
-
-/* Whether a method comes in both with the same seed. */
-static bool repeats(const tic_compared *a, const tic_compared *b) {
-    const char *method;
-    json_t *unused;
-    if (a->x.seed != b->x.seed)
-        return false;
-    json_object_foreach(json_object_get(a->results, "methods"), method,
-                        unused) if (tic_compared_method(b, method) != NULL) return true;
-    return false;
-}
-
-/* The first group that run i belongs to; a new one when there is none. */
-static void join_group(tic_comparison *c, int i) {
-    for (int group = 0; group < c->groups; group++) {
-        bool fits = true;
-        for (int k = 0; k < i; k++)
-            if (c->list[k].group == group)
-                fits &= tic_compared_differs(&c->list[k], &c->list[i]) == NULL &&
-                        !repeats(&c->list[k], &c->list[i]);
-        if (fits) {
-            c->list[i].group = group;
-            return;
-        }
-    }
-    c->list[i].group = c->groups++;
-}
-
-tic_status tic_comparison_open(tic_comparison *c, const char *const *runs, int count,
-                               tic_error *err) {
-    *c = (tic_comparison){.count = 0};
-    if (count > TIC_COMPARED_MAX)
-        return tic_fail(err, TIC_EUSAGE, "%d runs; at most %d can be compared", count,
-                        TIC_COMPARED_MAX);
-    TIC_TRY(tic_alloc(&c->list, (size_t)count, sizeof *c->list, err));
-    for (int i = 0; i < count; i++) {
-        c->count = i + 1; /* before it is opened, so that a failure frees what is there */
-        TIC_TRY(open_run(&c->list[i], runs[i], err));
-        join_group(c, i);
-    }
-    return TIC_OK;
-}
-
-void tic_comparison_close(tic_comparison *c) {
-    for (int i = 0; i < c->count; i++) {
-        json_decref(c->list[i].results);
-        json_decref(c->list[i].begun);
-    }
-    tic_free(c->list);
-}
-
-json_t *tic_comparison_methods(const tic_comparison *c, int group) {
-    json_t *names = json_object(), *unused;
-    const char *method;
-    for (int i = 0; i < c->count; i++)
-        if (c->list[i].group == group)
-            json_object_foreach(json_object_get(c->list[i].results, "methods"), method, unused)
-                json_object_set_new(names, method, json_null());
-    return names;
-}
-
 /* ---- the rules ------------------------------------------------------------------------------- */
 
 /* Nominal MACs of the whole sequence. */
@@ -289,17 +190,17 @@ static tic_status add_row(const tic_comparison *c, int group, const char *method
     json_t *runs = json_array(), *seeds = json_array();
     for (int i = 0; i < c->count; i++) {
         const json_t *about = tic_compared_method(&c->list[i], method);
-        if (c->list[i].group != group || about == NULL ||
-            json_object_get(json_object_get(about, "tasks"), "retrieval") == NULL)
+        if (c->list[i].group != group || about == NULL)
             continue;
+        if (json_object_get(json_object_get(about, "tasks"), "retrieval") == NULL) {
+            json_decref(runs);
+            json_decref(seeds);
+            return tic_fail(err, TIC_EVERIFY, "%s: %s has no retrieval task", c->list[i].run,
+                            method);
+        }
         s.method[s.count++] = about;
         json_array_append_new(runs, json_string(c->list[i].run));
         json_array_append_new(seeds, json_integer(c->list[i].x.seed));
-    }
-    if (s.count == 0) { /* not evaluated yet */
-        json_decref(runs);
-        json_decref(seeds);
-        return TIC_OK;
     }
     json_t *macs = json_object_get(s.method[0], "macs");
     json_t *row =

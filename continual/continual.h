@@ -408,9 +408,11 @@ tic_status tic_verify(const char *run, const tic_verify_options *options, tic_er
 /* Results of several runs, for a ranking. Runs that differ in nothing but seed and methods are one
  * experiment: its rows are means over the seeds, with the standard error of that mean by their
  * spread (null with one seed). Runs whose budgets, data or evaluation sets (the seeds draw them)
- * differ are TIC_EVERIFY naming in what. *json is {"schema":1,"runs":[{"run","runs","seeds",
- * "method","task","mean","in_domain","backward","forward","stderrs":{...},"budget","nominal",
- * "tasks":{TASK:{MEASURE:{"mean","stderr"}}}}...]}, best mean first; the caller's (tic_free). */
+ * differ are TIC_EVERIFY naming in what; so is a run that is not finished (naming method and step),
+ * or whose settings or results do not follow from its ledger. *json is {"schema":1,"runs":[{"run",
+ * "runs","seeds","method","task","mean","in_domain","backward","forward","stderrs":{...},"budget",
+ * "nominal","tasks":{TASK:{MEASURE:{"mean","stderr"}}}}...]}, best mean first; the caller's
+ * (tic_free). */
 tic_status tic_compare(const char *const *runs, int count, char **json, tic_error *err);
 
 /* The paper's Table 2 (reference/tic-clip.md): one row a method of one benchmark. Of the whole
@@ -436,7 +438,8 @@ tic_status tic_paper_find(const tic_paper **out, const char *name, tic_error *er
  * does beside training), mean of the last model's static tasks, and retrieval. *json is
  * {"schema":1,"paper","label","of":{"macs","static","retrieval"},"runs","seeds","methods":[{
  * "method","label","ours":{"macs","static","backward","in_domain","forward": each {"mean","stderr"}
- * },"paper":{the same keys: x}}...]}, null for what is not there; the caller's (tic_free). */
+ * },"paper":{the same keys: x}}...]}, null for what is not there; the caller's (tic_free). Refuses
+ * unfinished and altered runs as tic_compare does. */
 tic_status tic_compare_paper(const char *const *runs, int count, const char *paper, char **json,
                              tic_error *err);
 /* The paper's numbers alone, of one benchmark or "all": {"schema":1,"papers":{NAME:{"label",

@@ -7,10 +7,13 @@ import math
 import os
 import pathlib
 import re
+import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 TICLIP = sys.argv.pop(1)
@@ -65,12 +68,15 @@ class Compare(unittest.TestCase):
     @classmethod
     def train(cls, out, *more, methods="sequential,lwf,oracle"):
         folder = os.path.join(cls.top, out)
-        subprocess.run([TICLIP, "run", "--data", WORLD, "--out", folder, "--model", cls.model,
-                        "--batch", "16", "--warmup", "2", "--vocab-size", "600", "--eval-pairs",
-                        "20", "--precision", "f32", "--first-step", "2020", "--threads", "1",
-                        "--no-tune", "--methods", methods, "--pairs", "192", *more], check=True,
-                       capture_output=True, timeout=300)
+        subprocess.run(cls.command(folder, "--methods", methods, "--pairs", "192", *more),
+                       check=True, capture_output=True, timeout=300)
         return folder
+
+    @classmethod
+    def command(cls, folder, *more):
+        return [TICLIP, "run", "--data", WORLD, "--out", folder, "--model", cls.model, "--batch",
+                "16", "--warmup", "2", "--vocab-size", "600", "--eval-pairs", "20", "--precision",
+                "f32", "--first-step", "2020", "--threads", "1", "--no-tune", *more]
 
     def compare(self, *arguments, code=0):
         done = subprocess.run([TICLIP, "compare", *arguments], capture_output=True, text=True,
@@ -241,6 +247,57 @@ class Compare(unittest.TestCase):
         self.assertIn("weight-decay", self.compare(self.runs[0], other, "--paper", "tic-yfcc", code=4))
         self.assertIn("repeats", self.compare(self.runs[0], self.runs[0], "--paper", "tic-yfcc",
                                               code=4))
+
+    # ---- what is no result --------------------------------------------------------------------
+
+    def copied(self, name):
+        folder = os.path.join(self.top, name)
+        shutil.copytree(self.runs[0], folder)
+        return folder
+
+    def refused(self, folder, *names):
+        """Alone, beside a run, and beside the paper."""
+        for arguments in ([folder], [self.runs[1], folder], [folder, "--paper", "tic-yfcc"]):
+            told = self.compare(*arguments, code=4)
+            for name in (folder, *names):
+                self.assertIn(name, told)
+
+    def test_a_run_that_is_not_finished(self):
+        """Stopped after the first step's evaluation: the same rules, but 2021 and 2022 are missing."""
+        folder = os.path.join(self.top, "stopped")
+        ledger = pathlib.Path(folder, "ledger.jsonl")
+        with subprocess.Popen(self.command(folder, "--methods", "oracle", "--pairs", "19200"),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and not (ledger.exists() and
+                                                  '"evaluation"' in ledger.read_text()):
+                time.sleep(0.002)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(timeout=300), 6) # interrupted
+        self.assertEqual(ledger.read_text().count('"event":"evaluation"'), 1)
+        self.refused(folder, "not finished", "oracle", "2021")
+
+    def test_a_run_without_any_score(self):
+        folder = self.copied("begun")
+        path = pathlib.Path(folder, "ledger.jsonl")
+        lines = path.read_text().splitlines(keepends=True)
+        first = next(i for i, line in enumerate(lines) if '"event":"evaluation"' in line)
+        path.write_text("".join(lines[:first]))
+        os.remove(os.path.join(folder, "results.json"))
+        self.refused(folder, "not finished", "sequential", "2020")
+
+    def test_results_that_were_altered(self):
+        folder = self.copied("altered")
+        path = pathlib.Path(folder, "results.json")
+        results = json.loads(path.read_text())
+        results["methods"]["lwf"]["tasks"]["retrieval"]["backward"] += 0.1
+        path.write_text(json.dumps(results))
+        self.refused(folder, "results.json", "methods/lwf/tasks/retrieval/backward", "ledger")
+
+    def test_settings_that_were_altered(self):
+        folder = self.copied("settings")
+        path = pathlib.Path(folder, "experiment.json")
+        path.write_text(json.dumps(dict(json.loads(path.read_text()), lr=0.002)))
+        self.refused(folder, "experiment.json", "lr")
 
 
 if __name__ == "__main__":
