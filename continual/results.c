@@ -16,6 +16,11 @@ tic_status tic_json_text(const json_t *json, size_t flags, char **text, tic_erro
     return status;
 }
 
+const char *tic_json_string(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
 json_t *tic_json_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
@@ -42,11 +47,6 @@ static int step_place(const json_t *steps, const char *name) {
     json_array_foreach(steps, i, step) if (name != NULL && strcmp(json_string_value(step), name) ==
                                                                0) return (int)i;
     return -1;
-}
-
-static const char *text_of(const json_t *object, const char *key) {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
 }
 
 static tic_status new_task(method_scores *m, const char *name, task_scores **out, tic_error *err) {
@@ -78,10 +78,10 @@ static tic_status take_score(method_scores *m, int trained, const json_t *score,
     int step = (int)json_integer_value(json_object_get(score, "step"));
     json_t *value = json_object_get(score, "value");
     task_scores *t;
-    TIC_TRY(task_of(m, text_of(score, "task"), &t, err));
+    TIC_TRY(task_of(m, tic_json_string(score, "task"), &t, err));
     if (step >= t->steps)
         return TIC_OK;
-    t->metric = text_of(score, "metric");
+    t->metric = tic_json_string(score, "metric");
     t->fixed = step < 0;
     int column = t->fixed ? 0 : step;
     t->e[trained * t->steps + column] = json_is_number(value) ? json_number_value(value) : NAN;
@@ -148,8 +148,8 @@ static json_t *dynamic_json(const task_scores *t) {
 /* ---- one method ---------------------------------------------------------------------------- */
 
 static bool event_is(const json_t *event, const char *name, const char *method) {
-    return strcmp(text_of(event, "event"), name) == 0 &&
-           strcmp(text_of(event, "method"), method) == 0;
+    return strcmp(tic_json_string(event, "event"), name) == 0 &&
+           strcmp(tic_json_string(event, "method"), method) == 0;
 }
 
 /* In one pass: a long stream's evaluations hold a score for every task and step. */
@@ -160,7 +160,7 @@ static tic_status gather(const tic_ledger *ledger, const char *method, const jso
     json_array_foreach(ledger->events, i, event) {
         if (!event_is(event, "evaluation", method))
             continue;
-        int trained = step_place(steps, text_of(event, "step"));
+        int trained = step_place(steps, tic_json_string(event, "step"));
         if (trained < 0)
             continue;
         json_array_foreach(json_object_get(event, "scores"), k, score)
@@ -237,7 +237,7 @@ tic_status tic_results_make(const tic_ledger *ledger, json_t **out, tic_error *e
         return tic_fail(err, TIC_EVERIFY, "%s: no event \"begin\" with its steps", ledger->path);
     }
     json_array_foreach(ledger->events, i, event) {
-        const char *method = text_of(event, "method");
+        const char *method = tic_json_string(event, "method");
         if (status == TIC_OK && event_is(event, "step_end", method) &&
             json_object_get(methods, method) == NULL)
             status = add_method(ledger, method, steps, methods, err);
@@ -272,7 +272,7 @@ static const char *hash_after(const tic_ledger *ledger, json_int_t events) {
     if (events < 1 || events > have)
         return NULL;
     return events == have ? ledger->last
-                          : text_of(json_array_get(ledger->events, (size_t)events), "prev");
+                          : tic_json_string(json_array_get(ledger->events, (size_t)events), "prev");
 }
 
 tic_status tic_results_check(const tic_ledger *ledger, const char *path, tic_error *err) {
@@ -286,7 +286,7 @@ tic_status tic_results_check(const tic_ledger *ledger, const char *path, tic_err
     const json_t *end = json_object_get(results, "ledger");
     json_int_t events = json_integer_value(json_object_get(end, "events"));
     const char *now = hash_after(ledger, events);
-    bool same = end == NULL || (now != NULL && strcmp(now, text_of(end, "last")) == 0);
+    bool same = end == NULL || (now != NULL && strcmp(now, tic_json_string(end, "last")) == 0);
     json_decref(results);
     if (same)
         return TIC_OK;

@@ -335,6 +335,8 @@ tic_status tic_results_check(const tic_ledger *ledger, const char *path, tic_err
 /* json_dumps into memory of ours. */
 tic_status tic_json_text(const json_t *json, size_t flags, char **text, tic_error *err);
 json_t *tic_json_number(double value); /* null when not finite */
+/* A text of an object, borrowed; "" where there is none. */
+const char *tic_json_string(const json_t *object, const char *key);
 /* [{"task","metric","step","value","pairs"}, ...]; a new reference. */
 json_t *tic_scores_json(const tic_scores *scores);
 

@@ -73,19 +73,23 @@ class Verify(unittest.TestCase):
         cls.run_folder = cls.train("whole")
 
     @classmethod
-    def train(cls, out, *more, methods="sequential,cumulative-all", pairs="192"):
+    def train(cls, out, *more, methods="sequential,cumulative-all", pairs="192", data=WORLD):
         folder = os.path.join(cls.top, out)
-        cls.run_it(folder, *more, methods=methods, pairs=pairs)
+        cls.run_it(folder, *more, methods=methods, pairs=pairs, data=data)
         return folder
 
     @classmethod
-    def run_it(cls, folder, *more, methods="sequential,cumulative-all", pairs="192"):
+    def command(cls, folder, *more, methods="sequential,cumulative-all", pairs="192", data=WORLD):
+        return [TICLIP, "run", "--data", data, "--out", folder, "--model", cls.model,
+                "--batch", "16", "--warmup", "2", "--vocab-size", "600", "--eval-pairs",
+                "20", "--precision", "f32", "--first-step", "2020", "--threads", "1",
+                "--no-tune", "--methods", methods, "--pairs", pairs, *more]
+
+    @classmethod
+    def run_it(cls, folder, *more, **settings):
         """Begins the run, or goes on with it."""
-        subprocess.run([TICLIP, "run", "--data", WORLD, "--out", folder, "--model", cls.model,
-                        "--batch", "16", "--warmup", "2", "--vocab-size", "600", "--eval-pairs",
-                        "20", "--precision", "f32", "--first-step", "2020", "--threads", "1",
-                        "--no-tune", "--methods", methods, "--pairs", pairs, *more], check=True,
-                       capture_output=True, timeout=300)
+        subprocess.run(cls.command(folder, *more, **settings), check=True, capture_output=True,
+                       timeout=300)
 
     def setUp(self):
         self.copy = os.path.join(self.top, "copy")
@@ -270,6 +274,72 @@ class Verify(unittest.TestCase):
         self.assertEqual(done.returncode, 4, done.stdout + done.stderr)
         for part in (name, "retrieval", "computed again, the ledger says"):
             self.assertIn(part, done.stderr)
+
+    def forged(self, lines, **settings):
+        """The chain made whole, and the results made from it by the program itself."""
+        self.rechained(lines)
+        os.remove(self.path("results.json"))
+        self.run_it(self.copy, **settings)
+
+    def test_scores_left_out_and_put_in(self):
+        """A mean leaves out what is not there: without its lowest scores it is higher."""
+        lines = [json.loads(line) for line in self.read("ledger.jsonl").splitlines()]
+        tidy = lines
+        def worst(scores, task):
+            return min((s for s in scores if s["task"] == task), key=lambda s: s["value"])
+        def without(task):
+            return lambda scores: scores.remove(worst(scores, task))
+        def more(**keys):
+            return lambda scores: scores.append(dict(scores[0], **keys))
+        for what, change, told in (
+                ("lowest retrieval", without("retrieval"), "retrieval on step"),
+                ("lowest classification", without("classification"), "same tasks"),
+                ("before the first step", more(step=-1), "retrieval has no step -1"),
+                ("far before it", more(step=-1000000), "retrieval has no step"),
+                ("beyond the last", more(step=3), "retrieval has no step 3"),
+                ("twice", more(), "retrieval of step 0 is there twice"),
+                ("another task", more(task="guessing"), '"guessing" is none'),
+                ("more pairs than held out", more(task="classification", metric="acc1", pairs=21,
+                                                  value=1), "20 are held out")):
+            lines = copy.deepcopy(tidy)
+            event = [line for line in lines if line["event"] == "evaluation"
+                     and line["method"] == "sequential"][-1]
+            change(event["scores"])
+            shutil.rmtree(self.copy)
+            shutil.copytree(self.run_folder, self.copy)
+            self.forged(lines)
+            done = self.verify()
+            self.assertEqual(done.returncode, 4, f"{what}: {done.stdout}{done.stderr}")
+            self.assertIn("sequential/2022: ", done.stderr, what)
+            self.assertIn(told, done.stderr, what)
+
+    def test_an_evaluation_put_in(self):
+        lines = [json.loads(line) for line in self.read("ledger.jsonl").splitlines()]
+        at = [line["event"] for line in lines].index("evaluation")
+        extra = copy.deepcopy(lines[at])
+        extra["scores"] = [dict(extra["scores"][0], task="retrieval/easy", value=1)]
+        self.forged(lines[:at] + [extra] + lines[at:])
+        self.caught(["ledger: 7 evaluations of 6 steps"], "evaluation")
+
+    def test_static_scores(self):
+        data = os.path.join(os.environ["TIC_TINY_WORLD"], "full")
+        folder = self.train("static", methods="sequential", data=data)
+        done = self.verify(folder=folder)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("of static retrieval, shares between 0 and 1", done.stdout)
+        for metric, value, told in (("acc1", 0.987654321, "which"), ("acc1", -0.5, "which"),
+                                    ("mean_recall@1", 1.5, "which")):
+            shutil.rmtree(self.copy)
+            shutil.copytree(folder, self.copy)
+            lines = [json.loads(line) for line in self.read("ledger.jsonl").splitlines()]
+            score = next(s for line in lines if line["event"] == "evaluation"
+                         for s in line["scores"] if s["step"] == -1 and s["metric"] == metric)
+            score["value"] = value
+            self.forged(lines, methods="sequential", data=data)
+            done = self.verify()
+            self.assertEqual(done.returncode, 4, f"{value}: {done.stdout}{done.stderr}")
+            self.assertIn(f"{score['task']} of step -1 is", done.stderr)
+            self.assertIn(told, done.stderr)
 
     # ---- compare ------------------------------------------------------------------------------
 
