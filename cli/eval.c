@@ -9,12 +9,18 @@ static const char *const names[] = {
     "max-bad",  "filter",     "time-field", "keywords",    "label-field", "label-tree"};
 enum { NAMES = sizeof names / sizeof names[0] };
 
+/* The run's settings where it lies in one; the line is read first for the checkpoint's name. */
 static tic_status parse(const tic_verb *verb, int argc, char **argv, tic_experiment *x,
                         tic_args *args, tic_error *err) {
     tic_flag flags[NAMES];
     tic_experiment_defaults(x);
     for (int i = 0; i < NAMES; i++)
         TIC_TRY(tic_cli_data_flag(&flags[i], names[i], x, err));
+    TIC_TRY(tic_cli_parse(verb, flags, NAMES, argc, argv, args, err));
+    if (args->help)
+        return TIC_OK;
+    tic_experiment_defaults(x);
+    TIC_TRY(tic_checkpoint_settings(args->at[0], x, &x->batch, err));
     return tic_cli_parse(verb, flags, NAMES, argc, argv, args, err);
 }
 

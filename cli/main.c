@@ -51,11 +51,14 @@ static const tic_verb verbs[] = {
      "are also keys of EXPERIMENT.json, with _ for -, and override it."},
     {"train", "one step from one checkpoint", "--data DIR --out RUN [flags]", 0, 0, tic_verb_train,
      "Trains one step of a method, evaluates it, and writes a run folder of its own. --pairs or "
-     "--macs is the budget of this one step."},
+     "--macs is the budget of this one step. With --from a run's checkpoint, seed and whatever "
+     "makes "
+     "steps and held-out pairs are that run's; flags that would hold out other pairs are refused."},
     {"eval", "any checkpoint on the held-out pairs of every step and the static tasks",
      "CHECKPOINT --data DIR [flags]", 1, 1, tic_verb_eval,
-     "The flags that make the steps are those of the run. In a run's folder the checkpoint's "
-     "vocabulary, plan and precision are the run's."},
+     "In a run's folder the checkpoint's vocabulary, plan, precision, batch, seed, and whatever "
+     "makes steps and held-out pairs are the run's; flags that would hold out other pairs are "
+     "refused."},
     {"audit", "prove the MAC counts, kernel by kernel", "[flags]", 0, 0, tic_verb_audit,
      "Every distinct kernel and problem of a model's training step: at a few tiles' size each "
      "instruction is stepped and decoded, and at the problem's own size every call of a product "

@@ -39,8 +39,15 @@ static tic_status parse(const tic_verb *verb, int argc, char **argv, tic_experim
             status = tic_cli_setting_flag(&flags[count++], tic_setting_get(i)->name, x, err);
     memcpy(flags + count, own, sizeof own);
     tic_cli_plan_flags(flags + count + OWN, &c->plan);
+    count += OWN + TIC_PLAN_FLAGS;
     if (status == TIC_OK)
-        status = tic_cli_parse(verb, flags, count + OWN + TIC_PLAN_FLAGS, argc, argv, args, err);
+        status = tic_cli_parse(verb, flags, count, argc, argv, args, err);
+    if (status == TIC_OK && !args->help && c->from != NULL) { /* steps as in the run of `from` */
+        tic_experiment_defaults(x);
+        status = tic_checkpoint_settings(c->from, x, NULL, err);
+        if (status == TIC_OK)
+            status = tic_cli_parse(verb, flags, count, argc, argv, args, err);
+    }
     tic_free(flags);
     return status;
 }

@@ -1,6 +1,93 @@
-/* Any checkpoint evaluated on the data of an experiment: `ticlip eval`. */
+/* Any checkpoint evaluated on the data of an experiment: `ticlip eval`; and what the run that a
+ * checkpoint lies in says of it. */
 #include "run.h"
+#include <stdio.h>
 #include <string.h>
+
+/* ---- the run of a checkpoint ----------------------------------------------------------------- */
+
+/* RUN/METHOD/STEP lies two folders down, its trunk three. Where there is no run, where its files
+ * would be. */
+static tic_status run_of(const char *checkpoint, char out[TIC_PATH], bool *found, tic_error *err) {
+    static const char *const up[] = {"../..", "../../.."};
+    *found = false;
+    for (size_t i = 0; i < sizeof up / sizeof up[0] && !*found; i++) {
+        char ledger[TIC_PATH];
+        TIC_TRY(tic_path_join(out, TIC_PATH, checkpoint, up[i], err));
+        TIC_TRY(tic_path_join(ledger, sizeof ledger, out, "ledger.jsonl", err));
+        *found = tic_file_exists(ledger);
+    }
+    return *found ? TIC_OK : tic_path_join(out, TIC_PATH, checkpoint, up[0], err);
+}
+
+tic_status tic_checkpoint_vocab(const char *checkpoint, char out[TIC_PATH], tic_error *err) {
+    char run[TIC_PATH];
+    bool found;
+    TIC_TRY(run_of(checkpoint, run, &found, err));
+    return tic_path_join(out, TIC_PATH, run, "vocab.txt.gz", err);
+}
+
+static tic_status read_run(const char *checkpoint, tic_experiment *out, bool *found,
+                           tic_error *err) {
+    char run[TIC_PATH], file[TIC_PATH];
+    TIC_TRY(run_of(checkpoint, run, found, err));
+    TIC_TRY(tic_path_join(file, sizeof file, run, "experiment.json", err));
+    tic_experiment_defaults(out);
+    return *found ? tic_experiment_read(out, file, err) : TIC_OK;
+}
+
+static bool is_one_of(const tic_setting *setting, const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(setting->name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Another value holds out other pairs, among them such as were trained on. */
+static bool decides_pairs(const tic_setting *setting) {
+    static const char *const names[] = {"seed",  "eval-pairs", "granularity", "first-step",
+                                        "steps", "min-step",   "time-field",  "filter"};
+    return is_one_of(setting, names, sizeof names / sizeof names[0]);
+}
+
+static bool makes_tasks(const tic_setting *setting) {
+    static const char *const names[] = {"max-bad", "keywords", "label-field", "label-tree"};
+    return decides_pairs(setting) || is_one_of(setting, names, sizeof names / sizeof names[0]);
+}
+
+tic_status tic_checkpoint_settings(const char *checkpoint, tic_experiment *experiment,
+                                   int64_t *batch, tic_error *err) {
+    tic_experiment run;
+    bool found;
+    TIC_TRY(read_run(checkpoint, &run, &found, err));
+    for (int i = 0; i < tic_setting_count() && found; i++) {
+        const tic_setting *setting = tic_setting_get(i);
+        if (makes_tasks(setting))
+            memcpy((char *)experiment + setting->offset, (const char *)&run + setting->offset,
+                   setting->size);
+    }
+    if (found && batch != NULL)
+        *batch = run.batch;
+    return TIC_OK;
+}
+
+tic_status tic_checkpoint_same_pairs(const char *checkpoint, const tic_experiment *experiment,
+                                     tic_error *err) {
+    tic_experiment run;
+    bool found;
+    TIC_TRY(read_run(checkpoint, &run, &found, err));
+    for (int i = 0; i < tic_setting_count() && found; i++) {
+        const tic_setting *setting = tic_setting_get(i);
+        if (decides_pairs(setting) && !tic_setting_same(setting, experiment, &run))
+            return tic_fail(err, TIC_EUSAGE,
+                            "%s: another than in the run of %s, which was trained on pairs that "
+                            "would be held out now; leave --%s out",
+                            setting->name, checkpoint, setting->name);
+    }
+    return TIC_OK;
+}
+
+/* ---- evaluation ------------------------------------------------------------------------------ */
 
 static tic_status open_data(tic_session *s, const char *checkpoint, tic_error *err) {
     char vocab[TIC_PATH];
@@ -25,7 +112,8 @@ static tic_status open_data(tic_session *s, const char *checkpoint, tic_error *e
 /* Plan and precision of the checkpoint's run, so that the numbers are the run's own. */
 static tic_status open_context(tic_session *s, const char *checkpoint, tic_error *err) {
     char run[TIC_PATH], plan[TIC_PATH], *results = NULL;
-    TIC_TRY(tic_path_join(run, sizeof run, checkpoint, "../..", err));
+    bool found;
+    TIC_TRY(run_of(checkpoint, run, &found, err));
     TIC_TRY(tic_path_join(plan, sizeof plan, run, "plan.txt", err));
     TIC_TRY(tic_session_context(s, plan, err));
     if (s->x->precision != TIC_PRECISION_AUTO || tic_results_read(run, &results, NULL) != TIC_OK)
@@ -105,6 +193,7 @@ tic_status tic_evaluate_checkpoint(const tic_experiment *experiment, const char 
         return tic_fail(err, TIC_EUSAGE, "data: no folder given (--data DIR)");
     if (experiment->index[0] == '\0' && experiment->out[0] == '\0')
         return tic_fail(err, TIC_EUSAGE, "index: no file given (--index FILE)");
+    TIC_TRY(tic_checkpoint_same_pairs(checkpoint, experiment, err));
     tic_status status = score(&s, checkpoint, &scores, err);
     if (status == TIC_OK)
         status = document(&s, checkpoint, &scores, json, err);

@@ -304,11 +304,21 @@ typedef struct tic_hooks tic_hooks;
 tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks,
                         const tic_hooks *hooks, tic_scores *scores, tic_error *err);
 
+/* The settings of the run that a checkpoint lies in (RUN/METHOD/STEP, or trunk in it). Those that
+ * decide which pairs a step holds out are seed, eval_pairs, the steps' (granularity, first_step,
+ * steps, min_step, time_field) and filter: with others the checkpoint would be scored on pairs that
+ * it was trained on. *experiment takes these over, and what the tasks are made of (max_bad,
+ * keywords, label_field, label_tree); *batch (NULL: not asked) the run's. Where there is no run,
+ * nothing changes; TIC_EINPUT when its experiment.json is damaged. */
+tic_status tic_checkpoint_settings(const char *checkpoint, tic_experiment *experiment,
+                                   int64_t *batch, tic_error *err);
+
 /* Any checkpoint on the data of an experiment (`ticlip eval`): the settings used are data, index or
- * out, the steps', eval_pairs, batch, seed, threads, precision, vocab, filter and max_bad. What
- * they leave open is taken from two folders above the checkpoint (RUN/METHOD/STEP) where it lies in
- * a run: vocab.txt.gz, plan.txt, and for precision `auto` the run's. *json is a
- * document {"schema":1,"checkpoint":...,"steps":[...],"tasks":{TASK:{"metric","pairs":[...],
+ * out, those of tic_checkpoint_settings, batch, threads, precision and vocab. Vocab and, for
+ * precision `auto`, precision are the run's (vocab.txt.gz, its results) where the checkpoint lies
+ * in one, as the plan is (plan.txt). A setting that decides the held-out pairs and is not the
+ * run's: TIC_EUSAGE naming it. *json is a document
+ * {"schema":1,"checkpoint":...,"steps":[...],"tasks":{TASK:{"metric","pairs":[...],
  * "per_step":[...]}, "static/NAME":{"metric","pairs","value"}}}, the caller's (tic_free). */
 tic_status tic_evaluate_checkpoint(const tic_experiment *experiment, const char *checkpoint,
                                    const tic_hooks *hooks, char **json, tic_error *err);
@@ -377,7 +387,8 @@ tic_status tic_run(const tic_experiment *experiment, const tic_hooks *hooks, tic
 /* One step from one checkpoint (`ticlip train`), in a run folder of its own: trains on the data of
  * `step` (NULL: the last) as the method says, starting from `from` (a checkpoint folder, whose
  * config it keeps; NULL: random weights), and evaluates. The budget is this one step's. Without
- * `vocab` it is taken from two folders above `from`. Resumes like tic_run. */
+ * `vocab` it is that of the run `from` lies in; a setting that decides the held-out pairs and is
+ * not that run's is TIC_EUSAGE naming it (tic_checkpoint_settings). Resumes like tic_run. */
 tic_status tic_train_one(const tic_experiment *experiment, const char *method, const char *step,
                          const char *from, const tic_hooks *hooks, tic_error *err);
 

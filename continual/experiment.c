@@ -178,14 +178,18 @@ static bool may_change(const char *name) {
     return false;
 }
 
+bool tic_setting_same(const tic_setting *setting, const tic_experiment *a,
+                      const tic_experiment *b) {
+    const char *in_a = (const char *)a + setting->offset;
+    const char *in_b = (const char *)b + setting->offset;
+    return setting->type == TIC_SET_TEXT ? strcmp(in_a, in_b) == 0
+                                         : memcmp(in_a, in_b, setting->size) == 0;
+}
+
 const char *tic_experiment_differs(const tic_experiment *a, const tic_experiment *b) {
     for (int i = 0; i < tic_setting_count(); i++) {
         const tic_setting *setting = tic_setting_get(i);
-        const char *in_a = (const char *)a + setting->offset;
-        const char *in_b = (const char *)b + setting->offset;
-        bool same = setting->type == TIC_SET_TEXT ? strcmp(in_a, in_b) == 0
-                                                  : memcmp(in_a, in_b, setting->size) == 0;
-        if (!same && !may_change(setting->name))
+        if (!may_change(setting->name) && !tic_setting_same(setting, a, b))
             return setting->name;
     }
     return NULL;

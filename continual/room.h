@@ -9,6 +9,10 @@ enum { TIC_METHODS_MAX = 64, TIC_FILE_LIMIT = 1 << 30 };
 /* Coefficients that patching tries: 0, 1/10, ... 1. */
 enum { TIC_PATCH_COEFFICIENTS = 11 };
 
+/* ---- settings (experiment.c) ---------------------------------------------------------------- */
+
+bool tic_setting_same(const tic_setting *setting, const tic_experiment *a, const tic_experiment *b);
+
 /* ---- what was spent (spent.c) -------------------------------------------------------------- */
 
 /* Of one step of one method. Purposes as in tic_purpose. */

@@ -86,10 +86,6 @@ static tic_status run_one(tic_session *s, void *user, tic_error *err) {
     return tic_run_items(s, &item, 1, err);
 }
 
-tic_status tic_checkpoint_vocab(const char *checkpoint, char out[TIC_PATH], tic_error *err) {
-    return tic_path_join(out, TIC_PATH, checkpoint, "../../vocab.txt.gz", err);
-}
-
 tic_status tic_train_one(const tic_experiment *experiment, const char *method, const char *step,
                          const char *from, const tic_hooks *hooks, tic_error *err) {
     tic_experiment x = *experiment;
@@ -97,8 +93,10 @@ tic_status tic_train_one(const tic_experiment *experiment, const char *method, c
     tic_session s = {.x = &x, .hooks = hooks, .one_step = true};
     TIC_TRY(tic_experiment_check(experiment, err));
     TIC_TRY(tic_experiment_set(&x, "methods", method, err));
-    if (from != NULL)
+    if (from != NULL) {
         TIC_TRY(tic_experiment_set(&x, "model", from, err));
+        TIC_TRY(tic_checkpoint_same_pairs(from, &x, err));
+    }
     if (from != NULL && x.vocab[0] == '\0')
         TIC_TRY(tic_checkpoint_vocab(from, x.vocab, err));
     return tic_in_run(&s, run_one, &one, err);

@@ -67,8 +67,12 @@ void tic_pool_hash(const tic_session *s, const uint32_t *pool, size_t size, char
 tic_status tic_mean_tokens(tic_session *s, double *out, tic_error *err);
 /* Evaluation of one model, in training pairs of equal cost (see tic_meter). */
 int64_t tic_evaluation_pairs(const tic_tasks *tasks);
-/* vocab.txt.gz two folders above a checkpoint: where a run keeps it. */
+/* The vocabulary, vocab.txt.gz, of the run that a checkpoint lies in; it need not exist. */
 tic_status tic_checkpoint_vocab(const char *checkpoint, char out[TIC_PATH], tic_error *err);
+/* TIC_EUSAGE naming a setting that decides the held-out pairs and is another than in the run that
+ * the checkpoint lies in. */
+tic_status tic_checkpoint_same_pairs(const char *checkpoint, const tic_experiment *experiment,
+                                     tic_error *err);
 tic_status tic_file_sha256(const char *path, char hex[65], tic_error *err);
 
 #endif

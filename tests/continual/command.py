@@ -93,7 +93,7 @@ class Command(unittest.TestCase):
         self.assertEqual(set(results["methods"]), {"sequential", "cumulative-all", "oracle"})
         evaluated = json.loads(self.call(
             [TICLIP, "eval", os.path.join(self.folder.name, "a", "oracle", "2022"), "--data", WORLD,
-             "--eval-pairs", "20", "--first-step", "2020", "--json", "--index",
+             "--json", "--index",
              os.path.join(self.folder.name, "a", "index.bin")]).stdout)
         self.assertEqual(evaluated["tasks"]["retrieval"]["per_step"],
                          results["methods"]["oracle"]["tasks"]["retrieval"]["E"][-1])
@@ -233,6 +233,51 @@ class Command(unittest.TestCase):
         self.call(line + ["--from", os.path.join(self.folder.name, "t", "sequential", "2020"),
                           "--step", "2021"])
         self.assertEqual(self.weights("t", "sequential/2021"), self.weights("o", "sequential/2021"))
+
+    def of_run(self, name, *more):
+        """A run with everything that decides the held-out pairs set to something else than usual,
+        and its checkpoint's name."""
+        self.call(self.line(name, "--methods", "sequential", "--seed", "3", "--eval-pairs", "15",
+                            "--min-step", "2", "--keywords", "a", *more))
+        return os.path.join(self.folder.name, name, "sequential", "2021")
+
+    def test_eval_scores_on_the_pairs_that_the_run_held_out(self):
+        checkpoint = self.of_run("s")
+        line = [TICLIP, "eval", checkpoint, "--data", WORLD, "--json"]
+        told = json.loads(self.call([TICLIP, "run", *self.line(
+            "s", "--methods", "sequential", "--seed", "3", "--eval-pairs", "15", "--min-step", "2",
+            "--keywords", "a", "--json")[2:]]).stdout)["methods"]["sequential"]["tasks"]
+        found = json.loads(self.call(line).stdout)["tasks"]
+        self.assertEqual(set(found), set(told))
+        self.assertIn("retrieval/a", found)
+        for task, one in found.items():
+            if "per_step" in one:
+                self.assertEqual(one["per_step"], told[task]["E"][1], task)
+                self.assertEqual(one["pairs"], told[task]["pairs_per_step"], task)
+        self.assertEqual(json.loads(self.call(line + ["--seed", "3"]).stdout)["tasks"], found)
+        for flag in (["--seed", "0"], ["--eval-pairs", "20"], ["--granularity", "month"],
+                     ["--first-step", "none"], ["--steps", "2021,2022"], ["--min-step", "0"],
+                     ["--time-field", "date"], ["--filter"]):
+            done = self.call(line + flag, 2)
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+            self.assertIn(flag[0][2:], done.stderr)
+
+    def test_training_on_from_a_checkpoint_holds_out_what_its_run_did(self):
+        checkpoint = self.of_run("s")
+        line = [TICLIP, "train", "--data", WORLD, "--out", os.path.join(self.folder.name, "o"),
+                "--batch", "16", "--pairs", "64", "--no-tune", "--from", checkpoint,
+                "--step", "2022", "--threads", "1", "--precision", "f32"]
+        for flag in (["--seed", "0"], ["--eval-pairs", "20"], ["--first-step", "none"]):
+            self.assertIn(flag[0][2:], self.call(line + flag, 2).stderr)
+        self.call(line + ["--warmup", "2"])
+        self.assertEqual(self.weights("s"), self.weights("o"))
+        settings = {}
+        for run in ("s", "o"):
+            with open(os.path.join(self.folder.name, run, "experiment.json"),
+                      encoding="utf-8") as file:
+                settings[run] = json.load(file)
+        for key in ("seed", "eval_pairs", "first_step", "min_step", "keywords"):
+            self.assertEqual(settings["o"][key], settings["s"][key])
 
 
 if __name__ == "__main__":
