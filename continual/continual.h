@@ -153,6 +153,8 @@ tic_status tic_experiment_json(const tic_experiment *experiment, char **text, ti
 /* What cannot be told setting by setting: data and out are given, so is a budget, the methods
  * exist. TIC_EUSAGE. */
 tic_status tic_experiment_check(const tic_experiment *experiment, tic_error *err);
+/* Whether steps are drawn at random and have no time of their own (granularity iid:K). */
+bool tic_experiment_iid(const tic_experiment *experiment);
 /* Where the settings that decide results differ: the first one's name, or NULL. Places (data, out,
  * index), threads and save_every may change between the parts of a run. */
 const char *tic_experiment_differs(const tic_experiment *a, const tic_experiment *b);
@@ -226,7 +228,8 @@ typedef struct tic_pool_ask {
 /* Places in the index, rising; *pool is the caller's (tic_free). Where pairs are not drawn equally
  * often, the pool has draws[step] places, a pair as often as it is drawn. A past step's pairs are
  * taken by the smallest keyed hash of their identity: uniformly, and a smaller share is a part of a
- * larger one, so that a buffer only ever forgets. Source: reference/tic-clip.md, Methods. */
+ * larger one. A buffer follows the size of the present step: when steps grow, pairs that it left out
+ * may come back. Source: reference/tic-clip.md, Methods. */
 tic_status tic_step_pool(const tic_pool_ask *ask, uint32_t **pool, size_t *size, tic_error *err);
 
 /* With --carry: what the step before left over is added to the budget, and spent on further whole

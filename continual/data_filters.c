@@ -18,6 +18,7 @@ typedef struct filtering {
     const tic_filters_options *options;
     size_t n;
     uint32_t *pairs; /* [n] places in the index */
+    int *places;     /* of every pair of the index: its step, -1: none */
     float *scores;   /* [n], NULL without a checkpoint */
     double threshold;
     kept all, *step; /* [steps] */
@@ -35,19 +36,17 @@ static tic_status draw(filtering *f, tic_error *err) {
     return TIC_OK;
 }
 
-/* The step whose time it is; -1: after all of them. */
-static int step_of(const tic_steps *steps, int64_t time) {
-    for (int i = 0; i < steps->count; i++)
-        if (time < steps->step[i].end)
-            return i;
-    return -1;
-}
-
 /* ---- the score ------------------------------------------------------------------------------- */
 
 static int falling(const void *a, const void *b) {
     const float x = *(const float *)a, y = *(const float *)b;
     return (y > x) - (y < x);
+}
+
+/* How many of n a share is, rounded up, but 0.07 of 100 is 7.000000000000001 in double. */
+static size_t kept_of(double share, size_t n) {
+    const double exact = share * (double)n, whole = round(exact);
+    return (size_t)(fabs(exact - whole) <= 1e-9 * (double)n ? whole : ceil(exact));
 }
 
 /* The score of the last pair that is kept; of equals all are. */
@@ -59,7 +58,7 @@ static tic_status choose_threshold(filtering *f, tic_error *err) {
     TIC_TRY(tic_alloc(&sorted, f->n, sizeof *sorted, err));
     memcpy(sorted, f->scores, f->n * sizeof *sorted);
     qsort(sorted, f->n, sizeof *sorted, falling);
-    const size_t last = (size_t)ceil(f->options->keep * (double)f->n);
+    const size_t last = kept_of(f->options->keep, f->n);
     f->threshold = sorted[last > 0 ? last - 1 : 0];
     tic_free(sorted);
     return TIC_OK;
@@ -88,7 +87,7 @@ static void add(kept *k, const bool passes[FILTERS], double scored) {
 static tic_status judge(filtering *f, size_t i, tic_error *err) {
     tic_index *index = f->s->index;
     const tic_pair *pair = &tic_index_pairs(index)[f->pairs[i]];
-    const int step = step_of(&f->s->steps, pair->time);
+    const int step = f->places[f->pairs[i]];
     char *caption, *language = NULL;
     if (step < 0)
         return TIC_OK;
@@ -147,6 +146,7 @@ static tic_status filters(filtering *f, tic_error *err) {
     TIC_TRY(checkpoint != NULL ? tic_session_checkpoint(s, checkpoint, false, err)
                                : tic_session_data(s, err));
     TIC_TRY(draw(f, err));
+    TIC_TRY(tic_steps_places(&s->steps, tic_index_size(s->index), &f->places, err));
     TIC_TRY(tic_alloc(&f->step, (size_t)s->steps.count, sizeof *f->step, err));
     if (checkpoint != NULL)
         TIC_TRY(score(f, err));
@@ -173,6 +173,7 @@ tic_status tic_data_filters(const tic_experiment *experiment, const tic_filters_
         json_decref(all);
     }
     tic_free(f.pairs);
+    tic_free(f.places);
     tic_free(f.scores);
     tic_free(f.step);
     tic_session_close(&s);

@@ -9,6 +9,7 @@ typedef struct timing {
     tic_session *s;
     size_t n, without; /* pairs that have both times, that lack the other */
     double *own, *other;
+    int *places;     /* of every pair of the index: its step, -1: none */
     int64_t *matrix; /* [steps, steps + 1] */
     int64_t same, later, earlier;
 } timing;
@@ -21,10 +22,10 @@ static int step_of(const tic_steps *steps, int64_t time) {
     return i;
 }
 
-static void add(timing *t, int64_t own, int64_t other) {
+static void add(timing *t, int row, int64_t own, int64_t other) {
     const tic_steps *steps = &t->s->steps;
-    const int row = step_of(steps, own), column = step_of(steps, other);
-    if (row == steps->count) /* belongs to no step */
+    const int column = step_of(steps, other);
+    if (row < 0)
         return;
     t->own[t->n] = (double)own;
     t->other[t->n++] = (double)other;
@@ -40,6 +41,7 @@ static tic_status read_times(timing *t, const char *field, tic_error *err) {
     const size_t steps = (size_t)t->s->steps.count;
     TIC_TRY(tic_alloc(&t->own, 2 * size, sizeof(double), err));
     t->other = t->own + size;
+    TIC_TRY(tic_steps_places(&t->s->steps, size, &t->places, err));
     TIC_TRY(tic_alloc(&t->matrix, steps * (steps + 1), sizeof(int64_t), err));
     for (size_t i = 0; i < size; i++) {
         int64_t time;
@@ -51,7 +53,7 @@ static tic_status read_times(timing *t, const char *field, tic_error *err) {
         }
         TIC_TRY(tic_index_time(index, (uint32_t)i, field, &time, &known, err));
         if (known)
-            add(t, tic_index_pairs(index)[i].time, time);
+            add(t, t->places[i], tic_index_pairs(index)[i].time, time);
         else
             t->without++;
     }
@@ -170,6 +172,9 @@ static json_t *document(const timing *t, const char *other, double rho, json_t *
 static tic_status times(timing *t, const char *other, char **json, tic_error *err) {
     double rho = NAN;
     json_t *lags;
+    if (tic_experiment_iid(t->s->x))
+        return tic_fail(err, TIC_EUSAGE, "times: steps drawn at random (granularity %s) have none",
+                        t->s->x->granularity);
     TIC_TRY(tic_session_data(t->s, err));
     TIC_TRY(read_times(t, other, err));
     TIC_TRY(spearman(t, &rho, err));
@@ -187,6 +192,7 @@ tic_status tic_data_times(const tic_experiment *experiment, const char *other,
     *json = NULL;
     tic_status status = times(&t, other, json, err);
     tic_free(t.own);
+    tic_free(t.places);
     tic_free(t.matrix);
     tic_session_close(&s);
     return status;

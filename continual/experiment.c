@@ -195,6 +195,10 @@ const char *tic_experiment_differs(const tic_experiment *a, const tic_experiment
     return NULL;
 }
 
+bool tic_experiment_iid(const tic_experiment *experiment) {
+    return experiment->steps[0] == '\0' && strncmp(experiment->granularity, "iid:", 4) == 0;
+}
+
 tic_status tic_experiment_check(const tic_experiment *experiment, tic_error *err) {
     const tic_method *methods[TIC_METHODS_MAX];
     int count;
@@ -207,8 +211,7 @@ tic_status tic_experiment_check(const tic_experiment *experiment, tic_error *err
     if (experiment->label_tree[0] != '\0' && experiment->label_field[0] == '\0')
         return tic_fail(err, TIC_EUSAGE,
                         "label-tree: the tree of which labels? give --label-field too");
-    if (experiment->min_step > 0 && strncmp(experiment->granularity, "iid:", 4) == 0 &&
-        experiment->steps[0] == '\0')
+    if (experiment->min_step > 0 && tic_experiment_iid(experiment))
         return tic_fail(err, TIC_EUSAGE,
                         "min-step: random steps are all as long; leave it out with granularity=%s",
                         experiment->granularity);

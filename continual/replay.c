@@ -80,15 +80,10 @@ typedef struct drawing {
     size_t size, room;
 } drawing;
 
-/* A keyed hash of all 128 bits of an identity. `lane` tells independent draws apart. */
+/* `lane` tells independent draws apart. */
 static uint64_t draw_of(const tic_pool_ask *ask, uint32_t pair, uint32_t lane) {
-    tic_random key = {.seed = ask->seed, .purpose = TIC_RNG_REPLAY, .lane = lane};
-    tic_id id = ask->pairs[pair].id;
-    uint32_t words[4];
-    tic_philox(key, id.hi, words);
-    key.lane = words[0];
-    tic_philox(key, id.lo ^ ((uint64_t)words[1] << 32 | words[2]), words);
-    return (uint64_t)words[0] << 32 | words[1];
+    const tic_random key = {.seed = ask->seed, .purpose = TIC_RNG_REPLAY, .lane = lane};
+    return tic_id_draw(key, ask->pairs[pair].id);
 }
 
 static int by_rank(const void *a, const void *b) {

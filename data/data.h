@@ -97,6 +97,8 @@ size_t tic_index_rejects(const tic_index *index, const tic_rejected **list);
 uint64_t tic_index_rejected(const tic_index *index, tic_reject reason);
 /* Hash over the identities of all pairs in order: what a run was computed from. */
 tic_id tic_index_hash(const tic_index *index);
+/* A keyed hash of all 128 bits of an identity; the key's lane tells independent draws apart. */
+uint64_t tic_id_draw(tic_random key, tic_id id);
 /* Random access; the text or json is the caller's (tic_free), NUL-terminated. A change of the shard
  * since indexing is TIC_EINPUT. */
 tic_status tic_index_caption(tic_index *index, uint32_t pair, char **text, tic_error *err);
@@ -157,6 +159,9 @@ typedef struct tic_steps {
 tic_status tic_steps_make(tic_steps *out, const tic_index *index, const tic_steps_options *options,
                           tic_error *err);
 void tic_steps_free(tic_steps *steps);
+/* The step of each of the index's `pairs` pairs, whichever way they were dealt into steps; -1: it
+ * belongs to none. *out is the caller's (tic_free). */
+tic_status tic_steps_places(const tic_steps *steps, size_t pairs, int **out, tic_error *err);
 
 /* ---- vocabulary and tokens ----------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* Duplicates among samples: of those with one identity, or with the same picture and caption, the
- * earliest is kept. And the hashing of identities. */
+ * earliest is kept. And the hashing of identities, and draws by them. */
 #include "data/room.h"
 #include <stdlib.h>
 
@@ -21,6 +21,14 @@ tic_id tic_hash_end(tic_sha256 *hash) {
         id.lo = id.lo << 8 | digest[8 + i];
     }
     return id;
+}
+
+uint64_t tic_id_draw(tic_random key, tic_id id) {
+    uint32_t words[4];
+    tic_philox(key, id.hi, words);
+    key.lane = words[0];
+    tic_philox(key, id.lo ^ ((uint64_t)words[1] << 32 | words[2]), words);
+    return (uint64_t)words[0] << 32 | words[1];
 }
 
 typedef struct candidate {

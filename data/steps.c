@@ -181,14 +181,8 @@ typedef struct ticket {
 
 enum { FOR_HOLDOUT = 0, FOR_SPLITS = 1 }; /* independent draws */
 
-/* A keyed hash of all 128 bits of an identity. */
-static uint64_t draw_of(uint64_t seed, tic_id id, uint32_t lane) {
-    tic_random key = {.seed = seed, .purpose = TIC_RNG_HOLDOUT, .lane = lane};
-    uint32_t words[4];
-    tic_philox(key, id.hi, words);
-    key.lane = words[0];
-    tic_philox(key, id.lo ^ ((uint64_t)words[1] << 32 | words[2]), words);
-    return (uint64_t)words[0] << 32 | words[1];
+static tic_random key_of(const tic_steps_options *options, uint32_t lane) {
+    return (tic_random){.seed = options->eval_seed, .purpose = TIC_RNG_HOLDOUT, .lane = lane};
 }
 
 static int by_draw(const void *a, const void *b) {
@@ -244,7 +238,7 @@ static size_t place_of(const making *m, const tic_pair *pair) {
     const tic_steps_options *o = m->options;
     if (o->granularity != TIC_IID)
         return period_index(&m->periods, pair->time);
-    return (size_t)(draw_of(o->eval_seed, pair->id, FOR_SPLITS) % (uint64_t)o->splits);
+    return (size_t)(tic_id_draw(key_of(o, FOR_SPLITS), pair->id) % (uint64_t)o->splits);
 }
 
 static tic_status cut_periods(making *m, tic_error *err) {
@@ -286,8 +280,9 @@ static tic_status deal(making *m, tic_error *err) {
         const tic_pair *pair = &m->index->pairs[i];
         size_t at = place_of(m, pair);
         if (at < n)
-            m->tickets[m->from[at]++] = (ticket){
-                .draw = draw_of(m->options->eval_seed, pair->id, FOR_HOLDOUT), .pair = (uint32_t)i};
+            m->tickets[m->from[at]++] =
+                (ticket){.draw = tic_id_draw(key_of(m->options, FOR_HOLDOUT), pair->id),
+                         .pair = (uint32_t)i};
     }
     for (size_t i = n; i > 0; i--) /* every cursor now stands where the next period begins */
         m->from[i] = m->from[i - 1];
@@ -329,6 +324,20 @@ tic_status tic_steps_make(tic_steps *out, const tic_index *index, const tic_step
     if (status != TIC_OK)
         tic_steps_free(out);
     return status;
+}
+
+tic_status tic_steps_places(const tic_steps *steps, size_t pairs, int **out, tic_error *err) {
+    TIC_TRY(tic_alloc(out, pairs, sizeof **out, err));
+    for (size_t i = 0; i < pairs; i++)
+        (*out)[i] = -1;
+    for (int k = 0; k < steps->count; k++) {
+        const tic_step *step = &steps->step[k];
+        for (size_t i = 0; i < step->trains; i++)
+            (*out)[step->train[i]] = k;
+        for (size_t i = 0; i < step->evals; i++)
+            (*out)[step->eval[i]] = k;
+    }
+    return TIC_OK;
 }
 
 void tic_steps_free(tic_steps *steps) {

@@ -177,12 +177,37 @@ class Analysis(harness.Case):
         self.assertEqual(document["steps"][0]["kept"]["both"], sum(s >= middle for s in old[:4]))
         self.assertIn("mean score", self.succeed("data", "filters", data, "--checkpoint", checkpoint))
 
+    def test_keep_is_as_many_as_it_says(self):
+        """0.07 of 100 is 7.000000000000001 in double."""
+        data = self.write_shard([sample(i, caption=f"{i} {'red blue old new'.split()[i % 4]} apples",
+                                        timestamp=YEAR[2016] + i) for i in range(100)])
+        checkpoint, _ = self.train(data, "--first-step", "none")
+        ranked = sorted((sum(x * y for x, y in zip(*pair, strict=True))
+                         for pair in self.features(checkpoint, data).values()), reverse=True)
+        for keep, last in ((0.07, 7), (0.071, 8), (0.29, 29), (1, 100)):
+            document = self.succeed_json("data", "filters", data, "--checkpoint", checkpoint, "--keep",
+                                         keep)
+            self.assertLessEqual(abs(document["threshold"] - ranked[last - 1]), 1e-6)
+            self.assertEqual(document["all"]["kept"]["score"], last)
+
     def test_a_sample(self):
         data = self.dirty()
         document = self.succeed_json("data", "filters", data, "--sample", "9")
         self.assertEqual(sum(step["pairs"] for step in document["steps"]), 9)
         self.assertEqual(document, self.succeed_json("data", "filters", data, "--sample", "9"))
         self.assertEqual(document["pairs"], 9)
+
+    def test_random_steps_hold_their_own_pairs(self):
+        data = self.dirty()
+        steps = ("--granularity", "iid:3")
+        whole = self.succeed_json("data", "inspect", data, *steps)["steps"]
+        told = self.succeed_json("data", "filters", data, *steps)
+        self.assertEqual([step["pairs"] for step in told["steps"]],
+                         [step["train"] + step["held_out"] for step in whole])
+        self.assertTrue(min(step["pairs"] for step in told["steps"]) >= 2)
+        for name in ("words", "english", "shape", "basic"):
+            self.assertEqual(sum(step["kept"][name] for step in told["steps"]),
+                             told["all"]["kept"][name])
 
     # ---- times --------------------------------------------------------------------------------
 
@@ -242,6 +267,8 @@ class Analysis(harness.Case):
     def test_times_refuse(self):
         data = self.timed()
         self.fail_with(BAD_INPUT, ['"nothing"'], "data", "times", data, "--other", "nothing")
+        self.fail_with(USAGE, ["iid:3"], "data", "times", data, "--other", "crawled", "--granularity",
+                       "iid:3")
 
     # ---- another time field -------------------------------------------------------------------
 
