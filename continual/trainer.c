@@ -46,6 +46,15 @@ static tic_status check_weights(const training *t, tic_error *err) {
         t->job->method, t->job->step, (long long)t->spent.iterations);
 }
 
+/* `from` as a state names it: within the run by its place there, since a run may be moved. */
+static const char *name_of_from(const training *t) {
+    const char *from = t->job->from != NULL ? t->job->from : "", *out = t->s->x->out;
+    const size_t size = strlen(out);
+    if (strncmp(from, out, size) != 0 || (from[size] != '/' && out[size - 1] != '/'))
+        return from;
+    return from + size + strspn(from + size, "/");
+}
+
 /* The board first: a state must never know of more of it than the disk holds. */
 static tic_status save_state(training *t, tic_error *err) {
     char board_size[32], iterations[32], updates[32];
@@ -58,11 +67,9 @@ static tic_status save_state(training *t, tic_error *err) {
     snprintf(board_size, sizeof board_size, "%zu", t->board.size);
     snprintf(iterations, sizeof iterations, "%lld", (long long)t->job->iterations);
     snprintf(updates, sizeof updates, "%lld", (long long)t->updates);
-    const char *metadata[] = {"method",     t->job->method, "step",
-                              t->job->step, "from",         t->job->from ? t->job->from : "",
-                              "iterations", iterations,     "spent",
-                              spent,        "board",        board_size,
-                              "updates",    updates,        NULL};
+    const char *metadata[] = {"method",        t->job->method, "step",     t->job->step, "from",
+                              name_of_from(t), "iterations",   iterations, "spent",      spent,
+                              "board",         board_size,     "updates",  updates,      NULL};
     if (status == TIC_OK)
         status = tic_model_save_state(t->s->model, t->state, metadata, err);
     json_decref(json);
@@ -85,8 +92,7 @@ static tic_status read_state(training *t, const tic_safetensors *file, tic_error
     const char *updates = tic_safetensors_metadata(file, "updates");
     snprintf(iterations, sizeof iterations, "%lld", (long long)job->iterations);
     if (!metadata_is(file, "method", job->method) || !metadata_is(file, "step", job->step) ||
-        !metadata_is(file, "from", job->from ? job->from : "") ||
-        !metadata_is(file, "iterations", iterations))
+        !metadata_is(file, "from", name_of_from(t)) || !metadata_is(file, "iterations", iterations))
         return tic_fail(err, TIC_EINPUT,
                         "%s: the state of another training; remove it to train %s/%s anew",
                         t->state, job->method, job->step);
@@ -372,6 +378,9 @@ static tic_status train(training *t, tic_error *err) {
         if (!last && tic_now() - t->saved >= (double)x->save_every)
             TIC_TRY(save_state(t, err));
     }
+    /* The search of patching takes long: stopped there, the training is not to be done again. */
+    if (t->job->rule->start == TIC_START_PATCHED && t->job->from != NULL)
+        TIC_TRY(save_state(t, err));
     TIC_TRY(check_weights(t, err));
     TIC_TRY(tic_file_write(t->job->board, t->board.bytes, t->board.size, err));
     TIC_TRY(save_moments(t, t->job->folder, err));

@@ -248,6 +248,39 @@ Test(all_methods, strict_accounting_stays_within_the_share) {
     tic_ledger_close(&ledger);
 }
 
+/* ---- stopped inside the search of patching --------------------------------------------------- */
+
+typedef struct search { /* asks to stop in it when it is to; counts iterations of the step */
+    bool stop, now;
+    int iterations;
+} search;
+
+static void watch_search(void *user, const tic_event *event) {
+    search *w = user;
+    if (event->kind == TIC_EVENT_PREPARE && event->done == 5 &&
+        strcmp(event->text, "searching the coefficient of patching") == 0)
+        w->now = w->stop;
+    w->iterations += event->kind == TIC_EVENT_ITERATION && strcmp(event->step, "2021") == 0;
+}
+
+static bool stop_search(void *user) {
+    return ((search *)user)->now;
+}
+
+Test(all_methods, stopped_while_patching_nothing_is_trained_again) {
+    search first = {.stop = true}, then = {.stop = false};
+    tic_hooks hooks = {.event = watch_search, .stop = stop_search, .user = &first};
+    set(&x, "methods", "patching");
+    set(&y, "methods", "patching");
+    cr_assert_eq(tic_run(&x, &hooks, &err), TIC_EINTERRUPTED, "%s", err.text);
+    cr_assert_eq(first.iterations, TINY_ITERATIONS);
+    hooks.user = &then;
+    run_to_its_end(&x, &hooks);
+    cr_assert_eq(then.iterations, 0, "%d iterations were lost", then.iterations);
+    run_to_its_end(&y, NULL);
+    cr_assert(same_file(&x, &y, "patching/2022/open_clip_model.safetensors"));
+}
+
 /* ---- killed inside a phase ------------------------------------------------------------------ */
 
 typedef struct trap {  /* kills the process at the `at`-th event whose text or step fits */

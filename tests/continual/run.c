@@ -160,6 +160,41 @@ Test(run, stopped_and_continued_is_the_same_run) {
     json_decref(ry);
 }
 
+typedef struct halt { /* asks to stop after this iteration of this step */
+    const char *step;
+    int64_t iteration;
+    bool now;
+} halt;
+
+static void look(void *user, const tic_event *event) {
+    halt *h = user;
+    h->now |= event->kind == TIC_EVENT_ITERATION && strcmp(event->step, h->step) == 0 &&
+              event->iteration == h->iteration;
+}
+
+static bool stop_there(void *user) {
+    return ((halt *)user)->now;
+}
+
+/* Stopped inside a step, moved, and gone on with under another spelling. */
+Test(run, a_moved_run_goes_on) {
+    halt there = {.step = "2021", .iteration = 2};
+    const tic_hooks hooks = {.event = look, .stop = stop_there, .user = &there};
+    char moved[TIC_PATH];
+    set(&x, "methods", "sequential");
+    set(&y, "methods", "sequential");
+    index_first(&x);
+    cr_assert_eq(tic_run(&x, &hooks, &err), TIC_EINTERRUPTED, "%s", err.text);
+    cr_assert(there.now);
+    snprintf(moved, sizeof moved, "%.900s/moved", folder);
+    cr_assert(rename(x.out, moved) == 0);
+    snprintf(x.out, sizeof x.out, "%.900s/./moved/", folder);
+    run_to_its_end(&x, NULL);
+    run_to_its_end(&y, NULL);
+    cr_assert_eq(events_in(&x, "continued"), 1, "it began the step anew");
+    cr_assert(same_file(&x, &y, weights_of("sequential", "2022")));
+}
+
 static bool always(void *user) {
     (void)user;
     return true;
