@@ -32,7 +32,7 @@ typedef enum tic_draw {
     TIC_DRAW_PER_STEP,   /* every step's pairs get the same number of draws, so that a pair of a
                             small step is drawn more often: by the inverse of its step's share */
 } tic_draw;
-typedef enum tic_penalty { /* what is added to the contrastive loss from the second step on */
+typedef enum tic_penalty { /* what is added to the contrastive loss where there is a last model */
                            TIC_PENALTY_NONE,
                            /* LwF: --distill-weight times the KL of the last model's image-text
                               similarities and the new ones (tic_distill) */
@@ -182,7 +182,8 @@ int64_t tic_branch_at(tic_schedule schedule, int64_t total);
 typedef struct tic_charges {
     uint64_t per_pair, fixed;
 } tic_charges;
-/* Of step `step` (from 0; the first has none); exact: the ledger's `extra` is the same number. */
+/* Of step `step` of a whole run (from 0; the first has none); exact: the ledger's `extra` is the
+ * same number. */
 tic_charges tic_method_charges(const tic_experiment *experiment, const tic_config *config,
                                const tic_method *method, const tic_steps *steps, int step);
 /* Pairs of EWC's Fisher pass before `step`: whole batches, at most --fisher-pairs and, but for the
@@ -391,7 +392,9 @@ tic_status tic_run(const tic_experiment *experiment, const tic_hooks *hooks, tic
  * `step` (NULL: the last) as the method says, starting from `from` (a checkpoint folder, whose
  * config it keeps; NULL: random weights), and evaluates. The budget is this one step's. Without
  * `vocab` it is that of the run `from` lies in; a setting that decides the held-out pairs and is
- * not that run's is TIC_EUSAGE naming it (tic_checkpoint_settings). Resumes like tic_run. */
+ * not that run's is TIC_EUSAGE naming it (tic_checkpoint_settings). With `from` LwF has its teacher
+ * in the first step too; a method that needs earlier steps' pairs (EWC, patching, replay) is
+ * TIC_EUSAGE there. Resumes like tic_run. */
 tic_status tic_train_one(const tic_experiment *experiment, const char *method, const char *step,
                          const char *from, const tic_hooks *hooks, tic_error *err);
 

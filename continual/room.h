@@ -179,6 +179,7 @@ typedef struct tic_session {
     tic_ledger ledger;
     tic_meter meter;
     bool one_step; /* `ticlip train` */
+    bool given;    /* its --from: the first step, too, has a last model */
 } tic_session;
 /* Each opens one part; tic_session_close frees whatever is there. */
 tic_status tic_session_data(tic_session *s, tic_error *err); /* index and steps */
@@ -191,8 +192,8 @@ tic_status tic_session_context(tic_session *s, const char *saved, tic_error *err
 void tic_session_pmu(tic_session *s);
 /* precision as the settings say; `auto` measures. */
 tic_status tic_session_precision(tic_session *s, tic_error *err);
-/* What methods need beside the model from the second step on: LwF a teacher, which stays; EWC and
- * patching, in turn, two flat arrays of weights. */
+/* What methods need beside the model where there is a last model: LwF a teacher, which stays; EWC
+ * and patching, in turn, two flat arrays of weights. */
 typedef struct tic_needs {
     bool teacher;
     size_t copies; /* bytes */
@@ -231,7 +232,7 @@ typedef struct tic_job {
     tic_spent before;        /* by phases before training */
     int64_t first_iteration; /* of the method, for TensorBoard's axis */
 } tic_job;
-/* The penalty of the rule, once there is a last model to be held to. */
+/* The penalty of the rule, where there is a last model to be held to. */
 tic_penalty tic_job_penalty(const tic_job *job);
 /* The seed of the sample order and crops of a step: another for each. */
 uint64_t tic_stream_seed(int64_t seed, int step_index);

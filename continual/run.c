@@ -65,6 +65,20 @@ static tic_status find_step(const tic_session *s, const char *name, int *out, ti
                                 step[0].name, step[last].name);
 }
 
+/* A first step can be held to given weights, but there are no earlier pairs to measure or replay.
+ */
+static tic_status has_past(const tic_session *s, const tic_item *item, tic_error *err) {
+    const tic_method *method = item->method;
+    if (item->from == NULL || item->step > 0 ||
+        (method->penalty != TIC_PENALTY_EWC && method->start != TIC_START_PATCHED &&
+         method->pool == TIC_POOL_NEW))
+        return TIC_OK;
+    return tic_fail(err, TIC_EUSAGE,
+                    "%s needs the earlier step's data, and %s is the first step of these: give "
+                    "--data that hold both, or another --method",
+                    method->name, tic_item_step(s, item));
+}
+
 /* Everything that can be wrong with the command is found before the folder becomes a run. */
 static tic_status run_one(tic_session *s, void *user, tic_error *err) {
     const one_step *one = user;
@@ -75,11 +89,12 @@ static tic_status run_one(tic_session *s, void *user, tic_error *err) {
     if (item.from == NULL && item.method->start != TIC_START_RANDOM && item.step > 0)
         return tic_fail(err, TIC_EUSAGE, "%s goes on from a model: give its checkpoint (--from)",
                         item.method->name);
+    TIC_TRY(has_past(s, &item, err));
     if (item.method->draw == TIC_DRAW_LEAST_USED && item.step > 0)
         return tic_fail(err, TIC_EUSAGE,
                         "%s needs what earlier steps drew: use `ticlip run` on the whole sequence",
                         item.method->name);
-    item.charges = tic_method_charges(s->x, &s->config, item.method, &s->steps, item.step);
+    item.charges = tic_item_charges(s, &item);
     TIC_TRY(tic_budget_step(s->x, &s->config, item.method, &item.charges, 1, 0, &item.budget, err));
     TIC_TRY(tic_run_settle(s, err));
     TIC_TRY(tic_run_open(s, err));
@@ -90,7 +105,7 @@ tic_status tic_train_one(const tic_experiment *experiment, const char *method, c
                          const char *from, const tic_hooks *hooks, tic_error *err) {
     tic_experiment x = *experiment;
     one_step one = {method, step, from};
-    tic_session s = {.x = &x, .hooks = hooks, .one_step = true};
+    tic_session s = {.x = &x, .hooks = hooks, .one_step = true, .given = from != NULL};
     TIC_TRY(tic_experiment_check(experiment, err));
     TIC_TRY(tic_experiment_set(&x, "methods", method, err));
     if (from != NULL) {

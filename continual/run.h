@@ -43,6 +43,11 @@ tic_status tic_item_folder(const tic_session *s, const tic_item *item, char out[
 tic_status tic_item_board(const tic_session *s, const tic_item *item, char out[TIC_PATH],
                           tic_error *err);
 bool tic_item_anew(const tic_item *item); /* from random weights */
+/* LwF has a teacher: from the second step on, and in a first one that goes on from given weights.
+ */
+bool tic_item_taught(const tic_item *item);
+/* tic_method_charges, and of such a first step its teacher's. */
+tic_charges tic_item_charges(const tic_session *s, const tic_item *item);
 /* Iterations of the method before items[i], for TensorBoard's axis. */
 int64_t tic_iterations_before(const tic_item *items, int i);
 

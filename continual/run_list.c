@@ -9,6 +9,17 @@ bool tic_item_anew(const tic_item *item) {
     return item->from == NULL && (item->method->start == TIC_START_RANDOM || item->step == 0);
 }
 
+bool tic_item_taught(const tic_item *item) {
+    return item->method->penalty == TIC_PENALTY_LWF && (item->from != NULL || item->step > 0);
+}
+
+tic_charges tic_item_charges(const tic_session *s, const tic_item *item) {
+    tic_charges charges = tic_method_charges(s->x, &s->config, item->method, &s->steps, item->step);
+    if (item->step == 0 && tic_item_taught(item))
+        charges.per_pair += tic_nominal_image(&s->config) + tic_nominal_text(&s->config);
+    return charges;
+}
+
 /* Same start, same pool, same iterations (and the same seed, so the same order): the first step of
  * most methods. */
 static bool same_training(const tic_item *a, const tic_item *b) {
@@ -29,7 +40,7 @@ tic_status tic_run_list(const tic_session *s, tic_item **items, int *count, tic_
     for (int i = 0; i < method_count * steps && status == TIC_OK; i++) {
         tic_item *item = &(*items)[i];
         *item = (tic_item){.method = methods[i / steps], .step = i % steps, .same_as = -1};
-        item->charges = tic_method_charges(s->x, &s->config, item->method, &s->steps, item->step);
+        item->charges = tic_item_charges(s, item);
         status = tic_budget_step(s->x, &s->config, item->method, &item->charges, steps, item->step,
                                  &item->budget, err);
         if (s->x->carry && item->step > 0 && status == TIC_OK)

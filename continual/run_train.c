@@ -118,7 +118,7 @@ static tic_status fisher_pool(tic_session *s, const tic_item *items, int i, tic_
 static tic_status patch_item(tic_session *s, const tic_item *item, const tic_job *job,
                              tic_spent *spent, tic_error *err) {
     double coefficient;
-    if (item->method->start != TIC_START_PATCHED || job->from == NULL || item->step == 0)
+    if (item->method->start != TIC_START_PATCHED || job->from == NULL)
         return TIC_OK;
     TIC_TRY(tic_patch(s, job->from, item->step, &coefficient, spent, err));
     TIC_TRY(tic_model_save(s->model, job->folder, err));

@@ -132,7 +132,7 @@ tic_status tic_session_needs(const tic_session *s, tic_needs *out, tic_error *er
     int count;
     *out = (tic_needs){.teacher = false};
     TIC_TRY(tic_method_list(s->x->methods, methods, TIC_METHODS_MAX, &count, err));
-    for (int i = 0; i < count && s->steps.count > 1; i++) {
+    for (int i = 0; i < count && (s->steps.count > 1 || s->given); i++) {
         out->teacher |= methods[i]->penalty == TIC_PENALTY_LWF;
         if (methods[i]->penalty == TIC_PENALTY_EWC || methods[i]->start == TIC_START_PATCHED)
             out->copies = 2 * (size_t)tic_config_parameters(&s->config) * sizeof(float);

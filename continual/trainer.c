@@ -179,7 +179,7 @@ static tic_status start(training *t, tic_error *err) {
 }
 
 tic_penalty tic_job_penalty(const tic_job *job) {
-    return job->from != NULL && job->step_index > 0 ? job->rule->penalty : TIC_PENALTY_NONE;
+    return job->from != NULL ? job->rule->penalty : TIC_PENALTY_NONE;
 }
 
 /* What the penalty needs of the last model, before the step's own weights are loaded. */

@@ -105,7 +105,7 @@ static tic_status list_one(tic_verifying *v) {
             item->step = i;
     if (item->step < 0)
         return tic_broken(v, "steps", "the data have no step %s", step);
-    item->charges = tic_method_charges(&v->x, &v->s.config, item->method, &v->s.steps, item->step);
+    item->charges = tic_item_charges(&v->s, item);
     v->count = 1;
     return tic_budget_step(&v->x, &v->s.config, item->method, &item->charges, 1, 0, &item->budget,
                            v->err);

@@ -228,7 +228,7 @@ static tic_status verify_shapes(tic_verifying *v, const tic_item *item, const ch
     const uint64_t n = (uint64_t)item->budget.iterations;
     const int64_t batch = v->x.batch;
     const bool again = v->s.micro_batch < batch;
-    const bool teacher = item->method->penalty == TIC_PENALTY_LWF && item->step > 0;
+    const bool teacher = tic_item_taught(item);
     const uint64_t forward = n * tic_logical_image(c, batch, false) + walked->text_forward;
     const uint64_t backward = n * tic_logical_image(c, batch, true) + walked->text_backward;
     uint64_t loss = n * tic_logical_loss(c, batch);

@@ -503,6 +503,68 @@ Test(run, training_one_step_from_a_checkpoint_is_the_runs_step) {
     cr_assert_eq(tic_train_one(&y, "sequential", "2021", from, NULL, &err), TIC_OK, "%s", err.text);
 }
 
+/* Events of this one step that the ledger has, as a new reference. */
+static json_t *event_of(const tic_experiment *e, const char *event, const char *method,
+                        const char *step) {
+    tic_ledger ledger;
+    char path[TIC_PATH + 32];
+    snprintf(path, sizeof path, "%s/ledger.jsonl", e->out);
+    cr_assert_eq(tic_ledger_open(&ledger, path, &err), TIC_OK, "%s", err.text);
+    json_t *found = json_deep_copy(tic_ledger_find(&ledger, event, method, step));
+    tic_ledger_close(&ledger);
+    cr_assert(found != NULL, "no %s", event);
+    return found;
+}
+
+/* A first step that goes on from a given model: LwF is held to it, and charged. */
+Test(run, lwf_in_a_first_step_from_a_given_model) {
+    char from[TIC_PATH + 64];
+    tic_config config;
+    set(&x, "methods", "sequential");
+    run_to_its_end(&x, NULL);
+    snprintf(from, sizeof from, "%s/sequential/2021", x.out);
+    cr_assert_eq(tic_config_find(&config, x.model, &err), TIC_OK);
+    const json_int_t teacher = TINY_ITERATIONS * TINY_BATCH *
+                               (json_int_t)(tic_nominal_image(&config) + tic_nominal_text(&config));
+    y.pairs = TINY_ITERATIONS * TINY_BATCH;
+    tic_experiment z = y;
+    snprintf(z.out, sizeof z.out, "%.900s/z", folder);
+    cr_assert_eq(tic_train_one(&y, "lwf", "2020", from, NULL, &err), TIC_OK, "%s", err.text);
+    cr_assert_eq(tic_train_one(&z, "sequential", "2020", from, NULL, &err), TIC_OK, "%s", err.text);
+    size_t a, b;
+    char *lwf = read_run(&y, weights_of("lwf", "2020"), &a);
+    char *plain = read_run(&z, weights_of("sequential", "2020"), &b);
+    cr_assert(a == b && memcmp(lwf, plain, a) != 0, "trained as Sequential does");
+    tic_free(lwf);
+    tic_free(plain);
+    json_t *start = event_of(&y, "step_start", "lwf", "2020");
+    json_t *end = event_of(&y, "step_end", "lwf", "2020");
+    const json_t *spent = json_object_get(end, "spent");
+    cr_assert_eq(json_integer_value(json_object_get(start, "extra")), teacher);
+    cr_assert_eq(json_integer_value(json_object_get(spent, "extra")), teacher);
+    cr_assert(json_object_get(json_object_get(spent, "macs"), "teacher") != NULL);
+    json_decref(start);
+    json_decref(end);
+    tic_verify_options options = {.run = y.out};
+    cr_assert_eq(tic_verify(y.out, &options, &err), TIC_OK, "%s", err.text);
+}
+
+Test(run, what_needs_earlier_pairs_is_refused_in_a_first_step) {
+    static const char *const methods[] = {"ewc-10",         "patching",       "cumulative-all",
+                                          "cumulative-exp", "cumulative-low", "oracle"};
+    char from[TIC_PATH + 64];
+    set(&x, "methods", "sequential");
+    run_to_its_end(&x, NULL);
+    snprintf(from, sizeof from, "%s/sequential/2020", x.out);
+    y.pairs = TINY_ITERATIONS * TINY_BATCH;
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        cr_assert_eq(tic_train_one(&y, methods[i], "2020", from, NULL, &err), TIC_EUSAGE, "%s",
+                     methods[i]);
+        cr_assert(strstr(err.text, "earlier step's data") != NULL, "%s", err.text);
+    }
+    cr_assert_eq(tic_train_one(&y, "patching", "2021", from, NULL, &err), TIC_OK, "%s", err.text);
+}
+
 Test(run, forecast_counts_what_the_run_does) {
     tic_forecast f;
     cr_assert_eq(tic_run_forecast(&x, NULL, &f, &err), TIC_OK, "%s", err.text);
