@@ -146,19 +146,25 @@ def rank_correlation(a, b):
 
 
 def of_time(t):
-    """The paper's first experiment: a model of 2020 on later years, here Oracle's."""
+    """The paper's first experiment: a model of 2020 on later years, here Oracle's. Oracle's model of
+    2022 was given more compute than that of 2020, which makes it better on every year: the ratio on
+    years that both have seen is the control."""
     x = t.all_of["methods"]
-    late = ("2021", "2022")
-    if not {"2020", *late} <= set(x.steps()):
+    seen, late = ("2018", "2019", "2020"), ("2021", "2022")
+    if not {*seen, *late} <= set(x.steps()):
         return
 
-    def kept(task):
-        return ratio(x.cells("oracle", task, "2020", late), x.cells("oracle", task, "2022", late))
+    def kept(task, years):
+        return ratio(x.cells("oracle", task, "2020", years), x.cells("oracle", task, "2022", years))
+
+    def behind(task):
+        return ratio(kept(task, late), kept(task, seen))
 
     t.add("A model of data to 2020 falls behind on 2021 and 2022", "8 points", "Oracle's model of "
-          "2020 / of 2022, on 2021 and 2022", kept("retrieval"), -1, 1)
+          "2020 / of 2022, on 2021 and 2022, divided by the same ratio on 2018 to 2020 (the control: "
+          "Oracle's model of 2022 had more compute)", behind("retrieval"), -1, 1)
     t.add("... less where little changes (the paper's Flickr, here the studio)", "",
-          "the same ratio, web / studio", ratio(kept("retrieval/web"), kept("retrieval/studio")), -1, 1)
+          "the same, web / studio", ratio(behind("retrieval/web"), behind("retrieval/studio")), -1, 1)
 
 
 def of_ranks(t, methods):

@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+import statistics
 import sys
 import tempfile
 import unittest
@@ -17,13 +18,14 @@ import real_data  # noqa: E402
 import trends  # noqa: E402
 from runs import EXPERIMENTS, EXTRA  # noqa: E402
 
-STEPS = ["2020", "2021", "2022"]
+STEPS = ["2018", "2019", "2020", "2021", "2022"]
+N = len(STEPS)
 
 
 def retrieval(backward, in_domain, forward):
     if in_domain is None:
         return {"E": [[backward, None]]}
-    e = [[in_domain if i == j else backward if j < i else forward for j in range(3)] for i in range(3)]
+    e = [[in_domain if i == j else backward if j < i else forward for j in range(N)] for i in range(N)]
     return {"metric": "mean_recall@1", "pairs": 400, "E": e, "in_domain": in_domain,
             "backward": backward, "forward": forward,
             "relative": {"backward": backward - in_domain, "forward": forward - in_domain},
@@ -143,7 +145,28 @@ class Page(Tables):
         self.assertEqual(self.trend("LwF is below")[0][-1], "undecided")
         self.assertEqual(self.trend("Warm-up in every step")[0][-1], "reproduced")
         self.assertEqual(self.trend("Const-cosine improves")[0][-1], "not reproduced")
-        self.assertEqual(self.trend("A model of data to 2020")[0][-1], "reproduced")
+        # On 2021 and 2022: 0.1 of (0.301 + 0.6) / 2; on 2018 to 2020: (0.301 + 0.301 + 0.6) / 3 of 0.301.
+        late = self.trend("A model of data to 2020")
+        self.assertEqual(late[0][-1], "reproduced")
+        self.assertIn("more compute", late[0][2])
+        expected = statistics.fmean((0.1 / (0.4505 + s)) / ((1.202 / 3 + s) / (0.301 + s))
+                                    for s in (-0.01, 0, 0.01))
+        self.assertAlmostEqual(float(late[0][3].split()[0]), expected, delta=6e-4)
+
+    def test_more_compute_alone_is_no_falling_behind(self):
+        """Oracle's later models twice as good on every step, as by more compute: the ratio on late
+        steps is 0.5, and so is the control."""
+        for seed in range(3):
+            path = self.folder / f"methods-{seed}" / "results.json"
+            document = json.loads(path.read_text())
+            for task in document["methods"]["oracle"]["tasks"].values():
+                if "E" in task:
+                    noise = 1 + 0.01 * (seed - 1)
+                    task["E"] = [[noise * 0.2] * N if i < N - 1 else [0.4] * N for i in range(N)]
+            path.write_text(json.dumps(document))
+        trend = self.trend("A model of data to 2020")[0]
+        self.assertEqual(trend[3].split()[0], "1.000")
+        self.assertNotEqual(trend[-1], "reproduced")
 
     def test_a_verdict_needs_95_percent(self):
         # mean 1, standard error 1 / 2.9 and 1 / 3, on either side of the quantile of 2.920
@@ -221,7 +244,7 @@ class RealData(Tables):
             self.assertIn(words, text)
         self.assertIn("| Sequential | 1.0 T | 0.100 ±0.006 | 0.450 ±0.006 | 0.090 ±0.000 |", text)
         self.assertIn("| Sequential | 0.200 ±0.006 |", text)
-        self.assertIn("      2022        0.100    0.100    0.450\n", text)
+        self.assertIn("      2022        0.100    0.100    0.100    0.100    0.450\n", text)
         self.assertRegex(text, r"\| Sequential forgets \|.*\| reproduced \|")
 
     def test_one_seed_has_the_evaluation_sets_errors_and_no_verdicts(self):
