@@ -231,6 +231,15 @@ static tic_status choice(const tic_setting *setting, const char *value, int *out
                                 value, setting->choices);
 }
 
+/* Refused here, before data are indexed for a run that could not begin. */
+static tic_status random_steps(const char *value, tic_error *err) {
+    const long count = strncmp(value, "iid:", 4) == 0 ? strtol(value + 4, NULL, 10) : 2;
+    if (count >= 2 && count <= TIC_SPLITS_MAX)
+        return TIC_OK;
+    return tic_fail(err, TIC_EUSAGE, "granularity: %s: 2 to %d random steps are possible", value,
+                    TIC_SPLITS_MAX);
+}
+
 static tic_status store(tic_experiment *experiment, const tic_setting *setting, const char *value,
                         tic_error *err) {
     char *at = (char *)experiment + setting->offset;
@@ -244,6 +253,8 @@ static tic_status store(tic_experiment *experiment, const tic_setting *setting, 
         if (setting->choices != NULL && !fits_choice(setting->choices, value))
             return tic_fail(err, TIC_EUSAGE, "%s: \"%s\" is not one of %s", setting->name, value,
                             setting->choices);
+        if (strcmp(setting->name, "granularity") == 0)
+            TIC_TRY(random_steps(value, err));
         memset(at, 0, setting->size);
         memcpy(at, value, strlen(value));
         return TIC_OK;

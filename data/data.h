@@ -124,6 +124,7 @@ typedef enum tic_granularity {
     TIC_LIST,
     TIC_IID
 } tic_granularity;
+enum { TIC_SPLITS_MAX = 999 }; /* of TIC_IID */
 typedef struct tic_steps_options {
     tic_granularity granularity;
     /* "2016", "2016Q3" or "2016-07": pools all before its end; NULL: none. Not with TIC_LIST. */

@@ -6,8 +6,6 @@
 
 /* ---- periods --------------------------------------------------------------------------------- */
 
-enum { TIC_SPLITS_MAX = 999 };
-
 typedef struct period {
     int64_t begin, end; /* [begin, end) in seconds since 1970 */
     char name[16];

@@ -96,3 +96,13 @@ Test(settings, the_last_budget_counts) {
     taken("macs", "0");
     cr_assert_eq(x.pairs, 1000, "a budget of nothing is no budget");
 }
+
+Test(settings, random_steps_are_2_to_999) {
+    tic_experiment_defaults(&x);
+    const char *const bad[] = {"iid:0", "iid:1", "iid:1000", "iid:5000"};
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(tic_experiment_set(&x, "granularity", bad[i], &err), TIC_EUSAGE);
+    cr_assert_str_eq(x.granularity, "year");
+    cr_assert_eq(tic_experiment_set(&x, "granularity", "iid:2", &err), TIC_OK);
+    cr_assert_eq(tic_experiment_set(&x, "granularity", "iid:999", &err), TIC_OK);
+}
