@@ -148,6 +148,8 @@ static tic_status score_all_classes(const scoring *s, int step, const float *ima
     tic_status status =
         score_classes(s, "classification", step, -1, image, some_images, labels, err);
     for (int k = 0; k < s->tasks->subtrees && status == TIC_OK; k++) {
+        if (strlen(s->tasks->subtree[k]) >= 64) /* too long for a task's name, as of a domain's */
+            continue;
         snprintf(task, sizeof task, "classification/%s", s->tasks->subtree[k]);
         status = score_classes(s, task, step, k, image, some_images, labels, err);
     }
