@@ -1,6 +1,7 @@
 /* results.json, made from the ledger alone (design: What a user sees). */
 #include "room.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -254,6 +255,33 @@ tic_status tic_results_make(const tic_ledger *ledger, json_t **out, tic_error *e
     return status;
 }
 
+/* The hash of the ledger's first `events` lines; NULL when it has fewer. */
+static const char *hash_after(const tic_ledger *ledger, json_int_t events) {
+    json_int_t have = (json_int_t)json_array_size(ledger->events);
+    if (events < 1 || events > have)
+        return NULL;
+    return events == have ? ledger->last
+                          : tic_json_string(json_array_get(ledger->events, (size_t)events), "prev");
+}
+
+/* A ledger that ends there; its lines are shared. */
+tic_status tic_results_made_of(const tic_ledger *ledger, size_t lines, json_t **out,
+                               tic_error *err) {
+    tic_ledger first = {.events = json_array()};
+    const char *last = hash_after(ledger, (json_int_t)lines);
+    size_t i;
+    json_t *event;
+    snprintf(first.path, sizeof first.path, "%s", ledger->path);
+    snprintf(first.last, sizeof first.last, "%s", last != NULL ? last : "");
+    json_array_foreach(ledger->events, i, event) {
+        if (i < lines)
+            json_array_append(first.events, event);
+    }
+    tic_status status = tic_results_make(&first, out, err);
+    json_decref(first.events);
+    return status;
+}
+
 tic_status tic_results_write(const tic_ledger *ledger, const char *path, tic_error *err) {
     json_t *results;
     char *text = NULL;
@@ -264,15 +292,6 @@ tic_status tic_results_write(const tic_ledger *ledger, const char *path, tic_err
     tic_free(text);
     json_decref(results);
     return status;
-}
-
-/* The hash of the ledger's first `events` lines; NULL when it has fewer. */
-static const char *hash_after(const tic_ledger *ledger, json_int_t events) {
-    json_int_t have = (json_int_t)json_array_size(ledger->events);
-    if (events < 1 || events > have)
-        return NULL;
-    return events == have ? ledger->last
-                          : tic_json_string(json_array_get(ledger->events, (size_t)events), "prev");
 }
 
 tic_status tic_results_check(const tic_ledger *ledger, const char *path, tic_error *err) {

@@ -331,6 +331,9 @@ tic_status tic_mean_retrieval(tic_model *model, int64_t batch, const tic_tasks *
 
 /* results.json from the ledger alone: a new document, NULL without memory. */
 tic_status tic_results_make(const tic_ledger *ledger, json_t **out, tic_error *err);
+/* From its first `lines` lines. */
+tic_status tic_results_made_of(const tic_ledger *ledger, size_t lines, json_t **out,
+                               tic_error *err);
 tic_status tic_results_write(const tic_ledger *ledger, const char *path, tic_error *err);
 /* The chain cannot show that its end is missing or another: results.json holds the ledger's length
  * and last hash when it was written. TIC_EVERIFY when the ledger is shorter than that or has

@@ -8,9 +8,11 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 TICLIP = sys.argv.pop(1)
@@ -145,6 +147,82 @@ class Verify(unittest.TestCase):
     def test_no_run(self):
         os.mkdir(self.path("empty"))
         self.assertEqual(self.verify(folder=self.path("empty")).returncode, 3)
+
+    def events(self, folder):
+        try:
+            with open(os.path.join(folder, "ledger.jsonl"), encoding="utf-8") as file:
+                return [json.loads(line)["event"] for line in file.read().split("\n")[:-1]]
+        except FileNotFoundError:
+            return []
+
+    def interrupted(self, out, ready, **settings):
+        """A run that gets SIGINT as soon as its folder is ready, and exits with 6."""
+        folder = os.path.join(self.top, out)
+        with subprocess.Popen(self.command(folder, "--eval-pairs", "200", **settings),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+            until = time.monotonic() + 120
+            while not ready(folder) and run.poll() is None and time.monotonic() < until:
+                time.sleep(0.001)
+            run.send_signal(signal.SIGINT)
+            _, told = run.communicate(timeout=120)
+        return folder, run.returncode, told
+
+    def test_an_honest_run_that_was_stopped_while_evaluating(self):
+        """Results are of the evaluation before: the ledger knows of a step more."""
+        data = os.path.join(os.environ["TIC_TINY_WORLD"], "full")
+        settings = {"methods": "sequential", "data": data}
+        for attempt in range(5): # the evaluation may be over before the signal comes
+            folder, code, told = self.interrupted(
+                f"stopped{attempt}", lambda f: self.events(f).count("step_end") == 2, **settings)
+            if code == 6 and self.events(folder)[-1] == "step_end":
+                break
+        self.assertEqual(code, 6, told)
+        self.assertIn("stopped while evaluating", told)
+        with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
+            self.assertLess(json.load(file)["ledger"]["events"], len(self.events(folder)))
+        done = self.verify(folder=folder)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("every number follows from the ledger's first", done.stdout)
+        self.assertIn("not evaluated yet", done.stdout)
+        shutil.rmtree(self.copy)
+        shutil.copytree(folder, self.copy)
+        results = json.loads(self.read("results.json"))
+        results["methods"]["sequential"]["pairs_seen"] += 1
+        self.write("results.json", json.dumps(results))
+        self.caught(["results.json: methods/sequential/pairs_seen"], "behind, and altered")
+        self.run_it(folder, "--eval-pairs", "200", **settings)
+        done = self.verify(folder=folder)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_results_that_leave_evaluations_out(self):
+        results = json.loads(self.read("results.json"))
+        lines = self.read("ledger.jsonl").splitlines()
+        at = [json.loads(line)["event"] for line in lines].index("evaluation") + 1
+        results["ledger"] = {"events": at,
+                             "last": hashlib.sha256(lines[at - 1].encode()).hexdigest()}
+        self.write("results.json", json.dumps(results))
+        self.caught(["results.json: 5 evaluations of the ledger are missing"], "left out")
+
+    def test_long_names_of_subtrees(self):
+        """Two that begin alike, too long for the name of a task, are not one task."""
+        data = os.path.join(self.top, "long-names")
+        os.mkdir(data)
+        for name in os.listdir(WORLD):
+            if name.endswith(".tar"):
+                os.symlink(os.path.realpath(os.path.join(WORLD, name)), os.path.join(data, name))
+        with open(os.path.join(WORLD, "classes.json"), encoding="utf-8") as file:
+            classes = json.load(file)
+        for i, one in enumerate(classes["classes"]):
+            one["subtree"] = ("n" * 63, "n" * 90 + "1", "n" * 90 + "2")[i % 3]
+        with open(os.path.join(data, "classes.json"), "w", encoding="utf-8") as file:
+            json.dump(classes, file)
+        folder = self.train("long", methods="sequential", data=data)
+        with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
+            tasks = json.load(file)["methods"]["sequential"]["tasks"]
+        self.assertEqual([t for t in tasks if t.startswith("classification/")],
+                         ["classification/" + "n" * 63])
+        done = self.verify(folder=folder)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     # ---- what was altered ---------------------------------------------------------------------
 
