@@ -33,6 +33,8 @@ tic_status tic_verify_checkpoint(const tic_verifying *v, const tic_item *item, c
 /* verify_macs.c: budget, order of the samples, MACs by purpose. */
 tic_status tic_verify_padding(tic_verifying *v);
 tic_status tic_verify_training(tic_verifying *v, int i, const char *name);
+/* Of a step that has not ended: its saved state, where there is one. */
+tic_status tic_verify_state(tic_verifying *v, int i, const char *name);
 /* verify_scores.c */
 tic_status tic_verify_scores(const tic_verifying *v, const tic_item *item, const char *name);
 tic_status tic_verify_deep(tic_verifying *v);

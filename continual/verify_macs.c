@@ -249,14 +249,12 @@ static tic_status verify_shapes(tic_verifying *v, const tic_item *item, const ch
     return TIC_OK;
 }
 
-static tic_status verify_order(tic_verifying *v, int i, const char *name, const json_t *event,
-                               stream *walked) {
-    const tic_item *item = &v->items[i];
+/* `item` is items[i], or as much of it as is done. */
+static tic_status verify_order(tic_verifying *v, int i, const tic_item *item, const char *name,
+                               const char *order, stream *walked) {
     const json_t *start =
         tic_ledger_find(&v->s.ledger, "step_start", item->method->name, tic_item_step(&v->s, item));
     const char *then = json_string_value(json_object_get(start, "pool"));
-    const char *order =
-        json_string_value(json_object_get(json_object_get(event, "spent"), "order"));
     const char *from = json_string_value(json_object_get(start, "from"));
     uint32_t *pool;
     tic_spent none;
@@ -272,12 +270,12 @@ static tic_status verify_order(tic_verifying *v, int i, const char *name, const 
         return tic_broken(v, name,
                           "its pool of %zu pairs has the hash %.12s, the ledger says %.12s", size,
                           hex, then != NULL ? then : "none");
-    if (order == NULL || strcmp(order, walked->order) != 0)
+    if (strcmp(order, walked->order) != 0)
         return tic_broken(
             v, name,
             "the pairs trained on have the hash %.12s in their order, the ledger says "
             "%.12s",
-            walked->order, order != NULL ? order : "none");
+            walked->order, order[0] != '\0' ? order : "none");
     tic_claim(v, name, "trained on its pool of %zu pairs, in the order that the seed gives", size);
     return TIC_OK;
 }
@@ -307,6 +305,62 @@ tic_status tic_verify_training(tic_verifying *v, int i, const char *name) {
         tic_claim(v, name, "the training that %s did", same->method->name);
         return TIC_OK;
     }
-    TIC_TRY(verify_order(v, i, name, event, &walked));
+    TIC_TRY(verify_order(v, i, item, name, spent.order, &walked));
     return verify_shapes(v, item, name, &spent, &walked);
+}
+
+/* ---- a step that is being trained ------------------------------------------------------------ */
+
+static bool metadata_is(const tic_safetensors *file, const char *key, const char *value) {
+    const char *text = tic_safetensors_metadata(file, key);
+    return text != NULL && strcmp(text, value) == 0;
+}
+
+/* The state is of the step, and what it says is done is what the step's first iterations are. */
+static tic_status verify_position(tic_verifying *v, int i, const char *name,
+                                  const tic_safetensors *file) {
+    tic_item done = v->items[i];
+    const json_t *start =
+        tic_ledger_find(&v->s.ledger, "step_start", done.method->name, tic_item_step(&v->s, &done));
+    const char *from = tic_json_string(start, "from");
+    const char *text = tic_safetensors_metadata(file, "spent");
+    char iterations[32];
+    tic_spent spent;
+    stream walked;
+    snprintf(iterations, sizeof iterations, "%lld", (long long)done.budget.iterations);
+    if (!metadata_is(file, "method", done.method->name) ||
+        !metadata_is(file, "step", tic_item_step(&v->s, &done)) ||
+        !metadata_is(file, "from", strcmp(from, "random") == 0 ? "" : from) ||
+        !metadata_is(file, "iterations", iterations))
+        return tic_broken(v, name, "state.safetensors is another training's");
+    json_t *json = json_loads(text != NULL ? text : "", 0, NULL);
+    const bool whole = tic_spent_read(json, &spent);
+    json_decref(json);
+    if (!whole || spent.iterations < 1 || spent.iterations >= done.budget.iterations ||
+        spent.pairs != spent.iterations * v->x.batch ||
+        spent.nominal != (uint64_t)spent.pairs * tic_nominal_train(&v->s.config))
+        return tic_broken(v, name, "state.safetensors: its position is none of the step's");
+    done.budget.iterations = spent.iterations;
+    TIC_TRY(verify_order(v, i, &done, name, spent.order, &walked));
+    TIC_TRY(verify_shapes(v, &done, name, &spent, &walked));
+    tic_claim(v, name, "not trained yet; state.safetensors is whole, after %lld iterations of %s",
+              (long long)spent.iterations, iterations);
+    return TIC_OK;
+}
+
+tic_status tic_verify_state(tic_verifying *v, int i, const char *name) {
+    char folder[TIC_PATH], path[TIC_PATH];
+    tic_safetensors *file;
+    tic_error why = {TIC_OK, ""};
+    TIC_TRY(tic_item_folder(&v->s, &v->items[i], folder, v->err));
+    TIC_TRY(tic_path_join(path, sizeof path, folder, "state.safetensors", v->err));
+    if (!tic_file_exists(path)) {
+        tic_claim(v, name, "not trained yet");
+        return TIC_OK;
+    }
+    if (tic_safetensors_open_summed(&file, path, &why) != TIC_OK)
+        return tic_broken(v, name, "%.500s", why.text);
+    tic_status status = verify_position(v, i, name, file);
+    tic_safetensors_close(file);
+    return status;
 }

@@ -34,13 +34,16 @@ static void describe(const tic_model *model, const flat *set, int sets, tic_arra
         }
 }
 
+/* Weights alone are OpenCLIP's format; a state is ours, and has a checksum. */
 static tic_status save(const tic_model *model, const char *path, const flat *set, int sets,
                        const char *const *metadata, tic_error *err) {
     const int count = sets * model->layout.count;
     tic_array *arrays = NULL;
     TIC_TRY(tic_alloc(&arrays, (size_t)count, sizeof *arrays, err));
     describe(model, set, sets, arrays);
-    const tic_status status = tic_safetensors_write(path, arrays, count, metadata, err);
+    const tic_status status =
+        sets == 1 ? tic_safetensors_write(path, arrays, count, metadata, err)
+                  : tic_safetensors_write_summed(path, arrays, count, metadata, err);
     tic_free(arrays);
     return status;
 }
@@ -233,7 +236,7 @@ tic_status tic_model_load_state(tic_model *model, const char *path, tic_safetens
     TIC_TRY(state_sets(model, set, err));
     set[0].values = tic_model_weights(model);
     tic_safetensors *file = NULL;
-    TIC_TRY(tic_safetensors_open(&file, path, err));
+    TIC_TRY(tic_safetensors_open_summed(&file, path, err));
     const tic_status status = load(model, path, file, set, STATE_SETS, err);
     if (status != TIC_OK)
         tic_safetensors_close(file);

@@ -203,6 +203,13 @@ int tic_safetensors_count(const tic_safetensors *file);
 const tic_array *tic_safetensors_get(const tic_safetensors *file, int i);
 const tic_array *tic_safetensors_find(const tic_safetensors *file, const char *name);
 const char *tic_safetensors_metadata(const tic_safetensors *file, const char *key); /* or NULL */
+/* The i-th key and its value; NULL beyond the last. */
+const char *tic_safetensors_metadata_at(const tic_safetensors *file, int i, const char **value);
+/* The same with a checksum of everything else as metadata "checksum"; opening refuses a file whose
+ * contents are not what it says, or that has none: TIC_EINPUT. */
+tic_status tic_safetensors_write_summed(const char *path, const tic_array *arrays, int count,
+                                        const char *const *metadata, tic_error *err);
+tic_status tic_safetensors_open_summed(tic_safetensors **out, const char *path, tic_error *err);
 
 /* open_clip_model.safetensors and open_clip_config.json in `folder` (made when missing); what
  * open_clip.create_model('local-dir:folder') loads strictly. */
@@ -210,7 +217,8 @@ tic_status tic_model_save(const tic_model *model, const char *folder, tic_error 
 /* Loads weights from a folder or a .safetensors file: F32, F16 or BF16, strict on names and shapes,
  * NaN or Inf refused. On failure the weights are unchanged. */
 tic_status tic_model_load(tic_model *model, const char *path, tic_error *err);
-/* Everything an exact resume needs beside the caller's own metadata: weights and moments. */
+/* Everything an exact resume needs beside the caller's own metadata: weights and moments, with a
+ * checksum. */
 tic_status tic_model_save_state(const tic_model *model, const char *path,
                                 const char *const *metadata, tic_error *err);
 /* *metadata_file stays open for the caller to read metadata from (tic_safetensors_close). */

@@ -295,3 +295,15 @@ const tic_array *tic_safetensors_find(const tic_safetensors *file, const char *n
 const char *tic_safetensors_metadata(const tic_safetensors *file, const char *key) {
     return json_string_value(json_object_get(json_object_get(file->root, "__metadata__"), key));
 }
+
+const char *tic_safetensors_metadata_at(const tic_safetensors *file, int i, const char **value) {
+    json_t *metadata = json_object_get(file->root, "__metadata__"), *text;
+    const char *key;
+    json_object_foreach(metadata, key, text) {
+        if (i-- == 0) {
+            *value = json_string_value(text);
+            return key;
+        }
+    }
+    return NULL;
+}

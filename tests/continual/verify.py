@@ -194,6 +194,34 @@ class Verify(unittest.TestCase):
         done = self.verify(folder=folder)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
+    def test_every_part_of_a_state(self):
+        """A run in progress: neither header, metadata nor values of its state may change."""
+        folder, code, told = self.interrupted(
+            "begun", lambda f: "step_start" in self.events(f), methods="sequential", pairs="96000")
+        self.assertEqual(code, 6, told)
+        name = "sequential/2020/state.safetensors"
+        shutil.rmtree(self.copy)
+        shutil.copytree(folder, self.copy)
+        done = self.verify()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("state.safetensors is whole", done.stdout)
+        with open(self.path(name), "rb") as file:
+            was = file.read()
+        header = 8 + int.from_bytes(was[:8], "little")
+        places = [0, 7, header, header + 3, (header + len(was)) // 2, len(was) - 4, len(was) - 1]
+        for word in (b'"spent"', b'"iterations"', b'\\"order\\"', b'"from"', b'"board"', b'"updates"',
+                     b'"checksum":"', b'"weight.', b'"F32"', b'"data_offsets"', b'"moment2.'):
+            self.assertIn(word, was[:header])
+            places += [was.index(word) + at for at in (1, len(word) + 2)]
+        for at in places:
+            with open(self.path(name), "wb") as file:
+                file.write(was[:at] + bytes([was[at] ^ 1]) + was[at + 1:])
+            self.caught(["sequential/2020: "], f"byte {at}")
+        for changed in (was[:-1], was + b"\0", b""):
+            with open(self.path(name), "wb") as file:
+                file.write(changed)
+            self.caught(["sequential/2020: "], f"{len(changed)} bytes")
+
     def test_results_that_leave_evaluations_out(self):
         results = json.loads(self.read("results.json"))
         lines = self.read("ledger.jsonl").splitlines()
