@@ -24,7 +24,10 @@ static tic_status log_start(tic_session *s, const tic_item *item, const tic_job 
 /* The other files that a step leaves, with their hashes. */
 static tic_status hash_files(const char *folder, json_t **out, tic_error *err) {
     static const char *const names[] = {"open_clip_config.json",
-                                        "trunk/open_clip_model.safetensors", TIC_OPTIMIZER_FILE,
+                                        "trunk/open_clip_model.safetensors",
+                                        "trunk/open_clip_config.json",
+                                        "trunk/" TIC_OPTIMIZER_FILE,
+                                        TIC_OPTIMIZER_FILE,
                                         TIC_ALIGNMENT_FILE};
     *out = json_object();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -346,6 +346,32 @@ class Verify(unittest.TestCase):
                 file.write(was)
         self.assertEqual(self.verify().returncode, 0)
 
+    def test_every_file_that_a_step_hands_on(self):
+        """Trunks and moments: the next step goes on from them."""
+        folder = self.train("handed", "--schedule", "const-cosine", "--keep-optimizer",
+                            methods="sequential", pairs="480")
+        shutil.rmtree(self.copy)
+        shutil.copytree(folder, self.copy)
+        self.assertEqual(self.verify().returncode, 0)
+        step = self.path("sequential/2021")
+        files = {os.path.relpath(os.path.join(at, name), step)
+                 for at, _, names in os.walk(step) for name in names}
+        whole = {"open_clip_model.safetensors", "open_clip_config.json", "optimizer.safetensors"}
+        self.assertEqual(files, whole | {"trunk/" + name for name in whole})
+        for name in sorted(files):
+            path = os.path.join(step, name)
+            with open(path, "rb") as file:
+                was = file.read()
+            for at in (0, len(was) // 2, len(was) - 1):
+                with open(path, "wb") as file:
+                    file.write(was[:at] + bytes([was[at] ^ 1]) + was[at + 1:])
+                self.caught(["sequential/2021/" + name], name)
+            os.remove(path)
+            self.caught(["sequential/2021/" + name], name)
+            with open(path, "wb") as file:
+                file.write(was)
+        self.assertEqual(self.verify().returncode, 0)
+
     def test_other_data(self):
         other = os.path.join(self.top, "other")
         shutil.copytree(WORLD, other, dirs_exist_ok=True)
