@@ -316,6 +316,20 @@ static bool metadata_is(const tic_safetensors *file, const char *key, const char
     return text != NULL && strcmp(text, value) == 0;
 }
 
+/* A state names what its step began with by its place in the run, the ledger by its path then. */
+static bool is_end_of(const char *path, const char *end) {
+    const size_t size = strlen(path), length = strlen(end);
+    return length > 0 && length <= size && strcmp(path + size - length, end) == 0 &&
+           (length == size || path[size - length - 1] == '/');
+}
+
+static bool from_is(const tic_safetensors *file, const char *from) {
+    const char *text = tic_safetensors_metadata(file, "from");
+    if (text == NULL || strcmp(from, "random") == 0)
+        return text != NULL && text[0] == '\0';
+    return is_end_of(from, text);
+}
+
 /* The state is of the step, and what it says is done is what the step's first iterations are. */
 static tic_status verify_position(tic_verifying *v, int i, const char *name,
                                   const tic_safetensors *file) {
@@ -329,14 +343,13 @@ static tic_status verify_position(tic_verifying *v, int i, const char *name,
     stream walked;
     snprintf(iterations, sizeof iterations, "%lld", (long long)done.budget.iterations);
     if (!metadata_is(file, "method", done.method->name) ||
-        !metadata_is(file, "step", tic_item_step(&v->s, &done)) ||
-        !metadata_is(file, "from", strcmp(from, "random") == 0 ? "" : from) ||
+        !metadata_is(file, "step", tic_item_step(&v->s, &done)) || !from_is(file, from) ||
         !metadata_is(file, "iterations", iterations))
         return tic_broken(v, name, "state.safetensors is another training's");
     json_t *json = json_loads(text != NULL ? text : "", 0, NULL);
     const bool whole = tic_spent_read(json, &spent);
     json_decref(json);
-    if (!whole || spent.iterations < 1 || spent.iterations >= done.budget.iterations ||
+    if (!whole || spent.iterations < 1 || spent.iterations > done.budget.iterations ||
         spent.pairs != spent.iterations * v->x.batch ||
         spent.nominal != (uint64_t)spent.pairs * tic_nominal_train(&v->s.config))
         return tic_broken(v, name, "state.safetensors: its position is none of the step's");

@@ -274,6 +274,8 @@ Test(all_methods, stopped_while_patching_nothing_is_trained_again) {
     set(&y, "methods", "patching");
     cr_assert_eq(tic_run(&x, &hooks, &err), TIC_EINTERRUPTED, "%s", err.text);
     cr_assert_eq(first.iterations, TINY_ITERATIONS);
+    const tic_verify_options options = {.run = x.out};
+    cr_assert_eq(tic_verify(x.out, &options, &err), TIC_OK, "%s", err.text);
     hooks.user = &then;
     run_to_its_end(&x, &hooks);
     cr_assert_eq(then.iterations, 0, "%d iterations were lost", then.iterations);

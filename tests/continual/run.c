@@ -189,6 +189,8 @@ Test(run, a_moved_run_goes_on) {
     snprintf(moved, sizeof moved, "%.900s/moved", folder);
     cr_assert(rename(x.out, moved) == 0);
     snprintf(x.out, sizeof x.out, "%.900s/./moved/", folder);
+    const tic_verify_options options = {.run = x.out};
+    cr_assert_eq(tic_verify(x.out, &options, &err), TIC_OK, "%s", err.text);
     run_to_its_end(&x, NULL);
     run_to_its_end(&y, NULL);
     cr_assert_eq(events_in(&x, "continued"), 1, "it began the step anew");
