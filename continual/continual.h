@@ -229,8 +229,8 @@ typedef struct tic_pool_ask {
 /* Places in the index, rising; *pool is the caller's (tic_free). Where pairs are not drawn equally
  * often, the pool has draws[step] places, a pair as often as it is drawn. A past step's pairs are
  * taken by the smallest keyed hash of their identity: uniformly, and a smaller share is a part of a
- * larger one. A buffer follows the size of the present step: when steps grow, pairs that it left out
- * may come back. Source: reference/tic-clip.md, Methods. */
+ * larger one. A buffer follows the size of the present step: when steps grow, pairs that it left
+ * out may come back. Source: reference/tic-clip.md, Methods. */
 tic_status tic_step_pool(const tic_pool_ask *ask, uint32_t **pool, size_t *size, tic_error *err);
 
 /* With --carry: what the step before left over is added to the budget, and spent on further whole

@@ -26,7 +26,7 @@ static tic_status hash_files(const char *folder, json_t **out, tic_error *err) {
     static const char *const names[] = {"open_clip_config.json",
                                         "trunk/open_clip_model.safetensors",
                                         "trunk/open_clip_config.json",
-                                        "trunk/" TIC_OPTIMIZER_FILE,
+                                        ("trunk/" TIC_OPTIMIZER_FILE),
                                         TIC_OPTIMIZER_FILE,
                                         TIC_ALIGNMENT_FILE};
     *out = json_object();

@@ -58,8 +58,9 @@ typedef struct form {
 #define FUSED(X)                                                                                   \
     PACKED(X, "vfmadd")                                                                            \
     PACKED(X, "vfmsub")                                                                            \
-    PACKED(X, "vfnmadd") PACKED(X, "vfnmsub") PACKED(X, "vfmaddsub") PACKED(X, "vfmsubadd")        \
-        SCALAR(X, "vfmadd") SCALAR(X, "vfmsub") SCALAR(X, "vfnmadd") SCALAR(X, "vfnmsub")          \
+    PACKED(X, "vfnmadd")                                                                           \
+    PACKED(X, "vfnmsub") PACKED(X, "vfmaddsub") PACKED(X, "vfmsubadd") SCALAR(X, "vfmadd")         \
+        SCALAR(X, "vfmsub") SCALAR(X, "vfnmadd") SCALAR(X, "vfnmsub")                              \
             X("vfmadd231ps 64(%rax, %rcx, 4), %ymm2, %ymm3", TIC_FMA, 8)                           \
                 X("vfmadd231ps (%rax){1to16}, %zmm2, %zmm3", TIC_FMA, 16)                          \
                     X("vfmadd231pd 8(%rip){1to8}, %zmm31, %zmm30", TIC_FMA, 8)                     \
