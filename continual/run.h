@@ -43,6 +43,11 @@ tic_status tic_item_folder(const tic_session *s, const tic_item *item, char out[
 tic_status tic_item_board(const tic_session *s, const tic_item *item, char out[TIC_PATH],
                           tic_error *err);
 bool tic_item_anew(const tic_item *item); /* from random weights */
+/* Where its weights come from: `from` of `ticlip train`, the last step's folder (in `buffer`), or
+ * NULL: random ones. */
+tic_status tic_item_start(const tic_session *s, const tic_item *item, char buffer[TIC_PATH],
+                          const char **from, tic_error *err);
+int64_t tic_item_warmup(const tic_experiment *x, bool anew); /* iterations */
 /* LwF has a teacher: from the second step on, and in a first one that goes on from given weights.
  */
 bool tic_item_taught(const tic_item *item);

@@ -63,10 +63,10 @@ static tic_status log_end(tic_session *s, const tic_item *item, const char *fold
     return tic_ledger_add(&s->ledger, event, err);
 }
 
-/* Where the step's weights come from: `from` of `ticlip train`, the last step's, or NULL. The
- * next step of a patched method goes on from the mixture, also where the schedule left a trunk. */
-static tic_status start_of(const tic_session *s, const tic_item *item, char buffer[TIC_PATH],
-                           const char **from, tic_error *err) {
+/* The next step of a patched method goes on from the mixture, also where the schedule left a trunk.
+ */
+tic_status tic_item_start(const tic_session *s, const tic_item *item, char buffer[TIC_PATH],
+                          const char **from, tic_error *err) {
     char folder[TIC_PATH];
     *from = item->from;
     if (item->from != NULL || tic_item_anew(item))
@@ -81,7 +81,7 @@ static tic_status start_of(const tic_session *s, const tic_item *item, char buff
 }
 
 /* The paper's warm-up belongs to weights that were never trained; its Table 6 tries others. */
-static int64_t warmup_of(const tic_experiment *x, bool anew) {
+int64_t tic_item_warmup(const tic_experiment *x, bool anew) {
     switch (x->warmup_in) {
     case TIC_WARMUP_NONE:
         return 0;
@@ -159,8 +159,8 @@ tic_status tic_item_train(tic_session *s, const tic_item *items, int i, tic_erro
                    .step_index = item->step,
                    .iterations = item->budget.iterations,
                    .first_iteration = tic_iterations_before(items, i)};
-    TIC_TRY(start_of(s, item, from, &job.from, err));
-    job.warmup = warmup_of(s->x, job.from == NULL);
+    TIC_TRY(tic_item_start(s, item, from, &job.from, err));
+    job.warmup = tic_item_warmup(s->x, job.from == NULL);
     job.lr = peak_of(s->x, job.from == NULL, item->step);
     TIC_TRY(tic_item_folder(s, item, job.folder, err));
     TIC_TRY(tic_item_board(s, item, job.board, err));

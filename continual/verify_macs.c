@@ -249,6 +249,42 @@ static tic_status verify_shapes(tic_verifying *v, const tic_item *item, const ch
     return TIC_OK;
 }
 
+/* A path's end, of whole names: a run may have been moved since the ledger named its folders. */
+static bool is_end_of(const char *path, const char *end) {
+    const size_t size = strlen(path), length = strlen(end);
+    return length > 0 && length <= size && strcmp(path + size - length, end) == 0 &&
+           (length == size || path[size - length - 1] == '/');
+}
+
+/* What the ledger says the step began with is what the settings give. */
+static tic_status verify_start(tic_verifying *v, int i, const char *name, const json_t *start,
+                               size_t pool) {
+    const tic_item *item = &v->items[i];
+    const char *then = tic_json_string(start, "from"), *from, *out = v->s.x->out;
+    char folder[TIC_PATH];
+    TIC_TRY(tic_item_start(&v->s, item, folder, &from, v->err));
+    const struct {
+        const char *key;
+        int64_t is;
+    } told[] = {{"budget", (int64_t)item->budget.macs},
+                {"extra", (int64_t)item->budget.extra},
+                {"iterations", item->budget.iterations},
+                {"warmup", tic_item_warmup(&v->x, from == NULL)},
+                {"pool_pairs", (int64_t)pool}};
+    for (size_t k = 0; k < sizeof told / sizeof told[0]; k++) {
+        const int64_t was = json_integer_value(json_object_get(start, told[k].key));
+        if (was != told[k].is)
+            return tic_broken(v, name, "it began with %s %lld, by the settings it is %lld",
+                              told[k].key, (long long)was, (long long)told[k].is);
+    }
+    if (from != NULL && strncmp(from, out, strlen(out)) == 0)
+        from += strlen(out) + strspn(from + strlen(out), "/");
+    if (from == NULL ? strcmp(then, "random") != 0 : !is_end_of(then, from))
+        return tic_broken(v, name, "it began from %s, by the settings from %s", then,
+                          from != NULL ? from : "random weights");
+    return TIC_OK;
+}
+
 /* `item` is items[i], or as much of it as is done. */
 static tic_status verify_order(tic_verifying *v, int i, const tic_item *item, const char *name,
                                const char *order, stream *walked) {
@@ -270,6 +306,7 @@ static tic_status verify_order(tic_verifying *v, int i, const tic_item *item, co
         return tic_broken(v, name,
                           "its pool of %zu pairs has the hash %.12s, the ledger says %.12s", size,
                           hex, then != NULL ? then : "none");
+    TIC_TRY(verify_start(v, i, name, start, size));
     if (strcmp(order, walked->order) != 0)
         return tic_broken(
             v, name,
@@ -316,13 +353,7 @@ static bool metadata_is(const tic_safetensors *file, const char *key, const char
     return text != NULL && strcmp(text, value) == 0;
 }
 
-/* A state names what its step began with by its place in the run, the ledger by its path then. */
-static bool is_end_of(const char *path, const char *end) {
-    const size_t size = strlen(path), length = strlen(end);
-    return length > 0 && length <= size && strcmp(path + size - length, end) == 0 &&
-           (length == size || path[size - length - 1] == '/');
-}
-
+/* A state names what its step began with by its place in the run. */
 static bool from_is(const tic_safetensors *file, const char *from) {
     const char *text = tic_safetensors_metadata(file, "from");
     if (text == NULL || strcmp(from, "random") == 0)

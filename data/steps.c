@@ -303,12 +303,27 @@ static tic_status fill(tic_steps *out, making *m, tic_error *err) {
     return TIC_OK;
 }
 
+/* Says what most of the samples lack. */
+static tic_status no_pair(const tic_index *index, tic_error *err) {
+    tic_reject most = TIC_REJECT_NONE;
+    for (int i = 0; i < TIC_REJECT_COUNT; i++)
+        if (tic_index_rejected(index, (tic_reject)i) > tic_index_rejected(index, most))
+            most = (tic_reject)i;
+    if (most == TIC_REJECT_NONE)
+        return tic_fail(err, TIC_EINPUT, "the data holds no usable pair");
+    const char *field = most == TIC_REJECT_NO_TIME ? index->time_field : "";
+    return tic_fail(err, TIC_EINPUT,
+                    "the data holds no usable pair: %llu samples are rejected as %s%s%s",
+                    (unsigned long long)tic_index_rejected(index, most), tic_reject_name(most),
+                    field[0] != '\0' ? ", by the field " : "", field);
+}
+
 tic_status tic_steps_make(tic_steps *out, const tic_index *index, const tic_steps_options *options,
                           tic_error *err) {
     making m = {.index = index, .options = options, .first = INT64_MAX, .last = INT64_MIN};
     *out = (tic_steps){0};
     if (index->size == 0)
-        return tic_fail(err, TIC_EINPUT, "the data holds no usable pair");
+        return no_pair(index, err);
     for (size_t i = 0; i < index->size; i++) {
         int64_t time = index->pairs[i].time;
         m.first = time < m.first ? time : m.first;
