@@ -55,21 +55,26 @@ typedef struct form {
     ORDERS(X, stem, "sd", "%xmm1, %xmm2, %xmm3", 1)                                                \
     ORDERS(X, stem, "sh", "%xmm1, %xmm2, %xmm3", 1)
 
+/* clang-format off: a form a line */
 #define FUSED(X)                                                                                   \
     PACKED(X, "vfmadd")                                                                            \
     PACKED(X, "vfmsub")                                                                            \
     PACKED(X, "vfnmadd")                                                                           \
-    PACKED(X, "vfnmsub") PACKED(X, "vfmaddsub") PACKED(X, "vfmsubadd") SCALAR(X, "vfmadd")         \
-        SCALAR(X, "vfmsub") SCALAR(X, "vfnmadd") SCALAR(X, "vfnmsub")                              \
-            X("vfmadd231ps 64(%rax, %rcx, 4), %ymm2, %ymm3", TIC_FMA, 8)                           \
-                X("vfmadd231ps (%rax){1to16}, %zmm2, %zmm3", TIC_FMA, 16)                          \
-                    X("vfmadd231pd 8(%rip){1to8}, %zmm31, %zmm30", TIC_FMA, 8)                     \
-                        X("vfmaddps %ymm1, %ymm2, %ymm3, %ymm4", TIC_FMA,                          \
-                          8) /* with four operands: AMD */                                         \
-        X("vfnmsubsd %xmm1, %xmm2, %xmm3, %xmm4", TIC_FMA, 1)                                      \
-            X("vfmaddcph %zmm1, %zmm2, %zmm3", TIC_FMA,                                            \
-              64) /* 16 complex numbers, 4 products each */                                        \
-        X("vfcmaddcsh %xmm1, %xmm2, %xmm3", TIC_FMA, 4)
+    PACKED(X, "vfnmsub")                                                                           \
+    PACKED(X, "vfmaddsub")                                                                         \
+    PACKED(X, "vfmsubadd")                                                                         \
+    SCALAR(X, "vfmadd")                                                                            \
+    SCALAR(X, "vfmsub")                                                                            \
+    SCALAR(X, "vfnmadd")                                                                           \
+    SCALAR(X, "vfnmsub")                                                                           \
+    X("vfmadd231ps 64(%rax, %rcx, 4), %ymm2, %ymm3", TIC_FMA, 8)                                   \
+    X("vfmadd231ps (%rax){1to16}, %zmm2, %zmm3", TIC_FMA, 16)                                      \
+    X("vfmadd231pd 8(%rip){1to8}, %zmm31, %zmm30", TIC_FMA, 8)                                     \
+    X("vfmaddps %ymm1, %ymm2, %ymm3, %ymm4", TIC_FMA, 8) /* with four operands: AMD */             \
+    X("vfnmsubsd %xmm1, %xmm2, %xmm3, %xmm4", TIC_FMA, 1)                                          \
+    X("vfmaddcph %zmm1, %zmm2, %zmm3", TIC_FMA, 64) /* 16 complex numbers, 4 products each */      \
+    X("vfcmaddcsh %xmm1, %xmm2, %xmm3", TIC_FMA, 4)
+/* clang-format on */
 
 #define OTHERS(X)                                                                                  \
     X("vdpbf16ps %xmm1, %xmm2, %xmm3", TIC_DOT, 8)                                                 \
