@@ -59,11 +59,14 @@ static tic_status print_forecast(const tic_experiment *x, const tic_forecast *f,
                       tic_quantity(a, f->extra_total),
                       x->accounting == TIC_STRICT ? "taken from the same budget"
                                                   : "not charged: --accounting paper");
-    tic_table_row(
-        &table,
-        "expected time\t%s, %s of it evaluation; as whole iterations took just now, %.3g logical "
-        "GMAC/s",
-        tic_duration(a, f->seconds), tic_duration(b, f->evaluation_seconds), f->gmacs);
+    if (f->gmacs > 0)
+        tic_table_row(
+            &table,
+            "expected time\t%s, %s of it evaluation; as whole iterations took just now, %.3g "
+            "logical GMAC/s",
+            tic_duration(a, f->seconds), tic_duration(b, f->evaluation_seconds), f->gmacs);
+    else
+        tic_table_row(&table, "expected time\tnone: everything is done");
     TIC_TRY(tic_table_end(&table, stderr, err));
     fputc('\n', stderr);
     return TIC_OK;

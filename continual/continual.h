@@ -289,6 +289,7 @@ typedef struct tic_tasks_options {
     const char *keywords;    /* comma-separated, at most 16; "" or NULL: none */
     const char *label_field; /* json field whose values are the classes; "" or NULL: classes.json */
     const char *label_tree;  /* with it: json field whose value is the class's subtree */
+    bool no_pictures; /* of held-out pairs: enough for tic_evaluation_asks, not for tic_evaluate */
 } tic_tasks_options;
 /* Held-out pairs of every step; classification on them, with the classes of DATA/classes.json or
  * the values of a json field; subsets by the json field `domain` (the 16 most frequent values), by
@@ -307,6 +308,12 @@ typedef struct tic_hooks tic_hooks;
  * none) are asked whether to stop between steps and static sets: TIC_EINTERRUPTED. */
 tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks,
                         const tic_hooks *hooks, tic_scores *scores, tic_error *err);
+/* What tic_evaluate would give and need, without a model: the same scores in the same order, each
+ * `value` the number that a score times it is whole by (the queries of both directions; of static
+ * retrieval 2 x pictures x captions, as the mean of two shares), and the logical MACs of all.
+ * *asked is the caller's also on failure. */
+tic_status tic_evaluation_asks(const tic_config *config, const tic_tasks *tasks, tic_scores *asked,
+                               uint64_t *logical, tic_error *err);
 
 /* The settings of the run that a checkpoint lies in (RUN/METHOD/STEP, or trunk in it). Those that
  * decide which pairs a step holds out are seed, eval_pairs, the steps' (granularity, first_step,
@@ -371,14 +378,14 @@ typedef struct tic_forecast {
     double nominal_total, logical_total;       /* training, all methods and steps */
     double extra_total;                        /* nominal, beside training (tic_charges) */
     /* Logical, a second, of whole iterations measured on this machine just now, waiting for
-     * pictures and the optimizer included. */
+     * pictures and the optimizer included; 0, unmeasured, when nothing is left to do. */
     double gmacs;
     /* Of what is not done yet: loading the evaluation sets, training and saving; evaluating. */
     double seconds, evaluation_seconds;
     char precision[8];
 } tic_forecast;
 /* Reads or makes the index (kept in the run's folder) and the vocabulary, and measures for a few
- * seconds. Starts no run; refuses as tic_run does. */
+ * seconds what is left to do. Starts no run; refuses as tic_run does. */
 tic_status tic_run_forecast(const tic_experiment *experiment, const tic_hooks *hooks,
                             tic_forecast *out, tic_error *err);
 

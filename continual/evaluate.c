@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What scoring one model works with. */
+/* What scoring one model works with; or, with no model, listing what is asked. */
 typedef struct scoring {
-    tic_model *model;
+    tic_model *model;         /* NULL: nothing is computed */
+    const tic_config *config; /* then; what the shapes need is added to *logical */
+    uint64_t *logical;
     tic_ctx *ctx;
     const tic_tasks *tasks;
     tic_scores *scores;
@@ -20,6 +22,10 @@ typedef struct scoring {
 static tic_status encode_pictures(const scoring *s, int64_t n, const uint8_t *pixels, float *out,
                                   tic_error *err) {
     size_t side = (size_t)s->tasks->image_size;
+    if (s->model == NULL) {
+        *s->logical += tic_logical_image(s->config, n, false);
+        return TIC_OK;
+    }
     for (int64_t i = 0; i < n; i += s->batch) {
         int64_t count = n - i < s->batch ? n - i : s->batch;
         TIC_TRY(tic_encode_images(s->model, count, pixels + (size_t)i * side * side * 3,
@@ -32,6 +38,10 @@ static tic_status encode_captions(const scoring *s, const tic_texts *texts, floa
                                   tic_error *err) {
     int32_t *offsets;
     tic_status status = TIC_OK;
+    if (s->model == NULL) {
+        *s->logical += tic_logical_text(s->config, texts->n, texts->offsets, false);
+        return TIC_OK;
+    }
     TIC_TRY(tic_alloc(&offsets, (size_t)s->batch + 1, sizeof(int32_t), err));
     for (int64_t i = 0; i < texts->n && status == TIC_OK; i += s->batch) {
         int64_t count = texts->n - i < s->batch ? texts->n - i : s->batch;
@@ -71,21 +81,50 @@ static tic_status make_classifier(const scoring *s, const tic_texts *prompts, in
 
 /* ---- scores -------------------------------------------------------------------------------- */
 
+/* Rows of features that belong together: group[n], NULL: row numbers. */
+typedef struct feature_rows {
+    const float *at;
+    const int32_t *group;
+    int64_t n;
+} feature_rows;
+
+/* Queries that hit at 1 (tic_recall_hits). */
+static tic_status count_hits(const scoring *s, feature_rows queries, feature_rows candidates,
+                             int64_t *hits, tic_error *err) {
+    if (s->model == NULL) {
+        *s->logical += (uint64_t)(queries.n * candidates.n * s->d);
+        *hits = 0;
+        return TIC_OK;
+    }
+    return tic_recall_hits(s->ctx, queries.at, queries.group, queries.n, candidates.at,
+                           candidates.group, candidates.n, s->d, 1, hits, err);
+}
+
+/* Of `hits` among `chances`; listed, a score is what it is whole by. */
+static tic_status add_share(const scoring *s, const char *task, const char *metric, int step,
+                            double hits, double chances, int64_t pairs, tic_error *err) {
+    return tic_score_add(s->scores, task, metric, step, s->model != NULL ? hits / chances : chances,
+                         pairs, err);
+}
+
 static tic_status score_retrieval(const scoring *s, const char *task, int step, const float *image,
                                   const float *text, int64_t n, tic_error *err) {
-    tic_recall recall;
-    TIC_TRY(tic_recall_at(s->ctx, image, text, n, s->d, 1, &recall, err));
-    return tic_score_add(s->scores, task, "mean_recall@1", step, recall.mean, n, err);
+    const feature_rows images = {image, NULL, n}, texts = {text, NULL, n};
+    int64_t to_text, to_image;
+    TIC_TRY(count_hits(s, images, texts, &to_text, err));
+    TIC_TRY(count_hits(s, texts, images, &to_image, err));
+    return add_share(s, task, "mean_recall@1", step, (double)(to_text + to_image), 2.0 * (double)n,
+                     n, err);
 }
 
 /* acc1 of pictures [n,d] with labels among the rows of a classifier. */
 static tic_status score_accuracy(const scoring *s, const char *task, int step, const float *image,
                                  const int32_t *label, int64_t n, const float *classifier,
                                  int classes, tic_error *err) {
+    const feature_rows images = {image, label, n}, names = {classifier, NULL, classes};
     int64_t hits;
-    TIC_TRY(
-        tic_recall_hits(s->ctx, image, label, n, classifier, NULL, classes, s->d, 1, &hits, err));
-    return tic_score_add(s->scores, task, "acc1", step, (double)hits / (double)n, n, err);
+    TIC_TRY(count_hits(s, images, names, &hits, err));
+    return add_share(s, task, "acc1", step, (double)hits, (double)n, n, err);
 }
 
 /* A subset of a step's held-out pairs: those of a domain (0 .. domains - 1), then those that hold a
@@ -223,18 +262,20 @@ static tic_status score_static_retrieval(const scoring *s, const char *task,
     int64_t pictures = set->pictures, captions = set->caption_count, to_text, to_image;
     float *text;
     TIC_TRY(tic_alloc(&text, (size_t)(captions * s->d), sizeof(float), err));
+    const feature_rows images = {image, NULL, pictures},
+                       texts = {text, set->caption_picture, captions};
     tic_status status = encode_captions(s, &fixed->texts, text, err);
     if (status == TIC_OK)
-        status = tic_recall_hits(s->ctx, image, NULL, pictures, text, set->caption_picture,
-                                 captions, s->d, 1, &to_text, err);
+        status = count_hits(s, images, texts, &to_text, err);
     if (status == TIC_OK)
-        status = tic_recall_hits(s->ctx, text, set->caption_picture, captions, image, NULL,
-                                 pictures, s->d, 1, &to_image, err);
+        status = count_hits(s, texts, images, &to_image, err);
     tic_free(text);
     if (status != TIC_OK)
         return status;
-    double mean = ((double)to_text / (double)pictures + (double)to_image / (double)captions) / 2;
-    return tic_score_add(s->scores, task, "mean_recall@1", -1, mean, pictures, err);
+    /* (to_text / pictures + to_image / captions) / 2 */
+    const double p = (double)pictures, c = (double)captions;
+    return add_share(s, task, "mean_recall@1", -1, (double)to_text * c + (double)to_image * p,
+                     2 * p * c, pictures, err);
 }
 
 static tic_status score_static_classes(const scoring *s, const char *task, const tic_static *fixed,
@@ -277,6 +318,25 @@ static tic_status next_part(const tic_tasks *tasks, const tic_hooks *hooks, int 
     return TIC_OK;
 }
 
+static tic_status score_all(scoring *s, const tic_hooks *hooks, tic_error *err) {
+    const tic_tasks *tasks = s->tasks;
+    tic_status status = TIC_OK;
+    if (tasks->classes != NULL)
+        status = make_classifier(s, &tasks->prompts, tasks->classes->count, &s->classifier, err);
+    for (int step = 0; step < tasks->steps && status == TIC_OK; step++) {
+        status = next_part(tasks, hooks, step, err);
+        if (status == TIC_OK)
+            status = score_step(s, step, err);
+    }
+    for (int i = 0; i < tasks->statics && status == TIC_OK; i++) {
+        status = next_part(tasks, hooks, tasks->steps + i, err);
+        if (status == TIC_OK)
+            status = score_static(s, &tasks->fixed[i], err);
+    }
+    tic_free(s->classifier);
+    return status;
+}
+
 tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks,
                         const tic_hooks *hooks, tic_scores *scores, tic_error *err) {
     scoring s = {.model = model,
@@ -285,20 +345,17 @@ tic_status tic_evaluate(tic_model *model, int64_t batch, const tic_tasks *tasks,
                  .scores = scores,
                  .batch = batch,
                  .d = tic_model_config(model)->embed_dim};
-    tic_status status = TIC_OK;
     tic_ctx_purpose(s.ctx, TIC_FOR_EVALUATION);
-    if (tasks->classes != NULL)
-        status = make_classifier(&s, &tasks->prompts, tasks->classes->count, &s.classifier, err);
-    for (int step = 0; step < tasks->steps && status == TIC_OK; step++) {
-        status = next_part(tasks, hooks, step, err);
-        if (status == TIC_OK)
-            status = score_step(&s, step, err);
-    }
-    for (int i = 0; i < tasks->statics && status == TIC_OK; i++) {
-        status = next_part(tasks, hooks, tasks->steps + i, err);
-        if (status == TIC_OK)
-            status = score_static(&s, &tasks->fixed[i], err);
-    }
-    tic_free(s.classifier);
-    return status;
+    return score_all(&s, hooks, err);
+}
+
+tic_status tic_evaluation_asks(const tic_config *config, const tic_tasks *tasks, tic_scores *asked,
+                               uint64_t *logical, tic_error *err) {
+    scoring s = {.config = config,
+                 .logical = logical,
+                 .tasks = tasks,
+                 .scores = asked,
+                 .d = config->embed_dim};
+    *logical = 0;
+    return score_all(&s, NULL, err);
 }

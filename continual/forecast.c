@@ -90,23 +90,16 @@ static tic_status time_training(tic_model *model, tic_loader *loader, int64_t n,
  * costs as much a picture and caption elsewhere. */
 static tic_status time_evaluation(tic_session *s, tic_model *model, int64_t n, timing *out,
                                   tic_error *err) {
-    const tic_tasks_options options = {.image_size = s->config.image_size,
-                                       .context = s->config.context_length,
-                                       .threads = (int)s->x->threads,
-                                       .keywords = s->x->keywords,
-                                       .label_field = s->x->label_field,
-                                       .label_tree = s->x->label_tree};
-    tic_tasks *tasks;
     double mean, begun = tic_now();
-    TIC_TRY(tic_tasks_load(&tasks, s->x->data, s->index, &s->steps, s->vocab, &options, err));
+    TIC_TRY(tic_session_tasks(s, true, err));
     out->loading = tic_now() - begun;
     begun = tic_now();
-    tic_status status = tic_mean_retrieval(model, n, tasks, 1, &mean, err);
-    if (status == TIC_OK && tasks->step[0].n > 0)
+    TIC_TRY(tic_mean_retrieval(model, n, s->tasks, 1, &mean, err));
+    const int64_t pairs = s->tasks->step[0].n;
+    if (pairs > 0)
         out->evaluation =
-            (tic_now() - begun) / (double)tasks->step[0].n * (double)tic_evaluation_pairs(tasks);
-    tic_tasks_free(tasks);
-    return status;
+            (tic_now() - begun) / (double)pairs * (double)tic_evaluation_pairs(s->tasks);
+    return TIC_OK;
 }
 
 static tic_status time_saving(const tic_session *s, tic_model *model, timing *out, tic_error *err) {
@@ -233,6 +226,8 @@ static tic_status forecast(tic_session *s, tic_forecast *f, tic_error *err) {
     f->nominal_total = (double)f->pairs_total * (double)f->nominal_pair;
     f->logical_total = (double)f->pairs_total * (double)f->logical_pair;
     snprintf(f->precision, sizeof f->precision, "%s", tic_dtype_name(s->precision));
+    if (left.items + left.evaluations == 0) /* all is done: nothing to measure for */
+        return TIC_OK;
     TIC_TRY(measure(s, f, &t, &rate, err));
     f->gmacs = 1e-9 * rate;
     f->evaluation_seconds = t.evaluation * left.evaluations;

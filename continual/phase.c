@@ -1,6 +1,6 @@
 /* What a phase before training found (Fisher information, alignments), kept in the step's folder
- * while it trains, with what it cost: a process that goes on reads it instead of computing it
- * again. */
+ * while it trains, with what it cost and a checksum: a process that goes on reads it instead of
+ * computing it again. */
 #include "room.h"
 #include <string.h>
 
@@ -17,7 +17,7 @@ tic_status tic_phase_write(const char *path, const float *values, size_t count,
     tic_status status = tic_json_text(json, JSON_COMPACT, &text, err);
     const char *metadata[] = {"spent", text, NULL};
     if (status == TIC_OK)
-        status = tic_safetensors_write(path, &array, 1, metadata, err);
+        status = tic_safetensors_write_summed(path, &array, 1, metadata, err);
     json_decref(json);
     tic_free(text);
     return status;
@@ -26,7 +26,7 @@ tic_status tic_phase_write(const char *path, const float *values, size_t count,
 tic_status tic_phase_read(const char *path, float *values, size_t count, tic_spent *spent,
                           tic_error *err) {
     tic_safetensors *file;
-    TIC_TRY(tic_safetensors_open(&file, path, err));
+    TIC_TRY(tic_safetensors_open_summed(&file, path, err));
     const tic_array *array = tic_safetensors_find(file, "values");
     const char *text = tic_safetensors_metadata(file, "spent");
     json_t *json = json_loads(text != NULL ? text : "", 0, NULL);

@@ -83,6 +83,9 @@ tic_status tic_board_add(tic_board *board, double wall_time, int64_t step,
                          const tic_scalar *scalars, int count, tic_error *err);
 /* Replaces the board by the first `size` bytes of a file. */
 tic_status tic_board_read(tic_board *board, const char *path, size_t size, tic_error *err);
+/* Whether the file is whole records, each with the checksums of its length and contents; *records:
+ * how many. TIC_EINPUT naming the byte where they end. */
+tic_status tic_board_check(const char *path, int *records, tic_error *err);
 void tic_board_free(tic_board *board);
 double tic_wall_time(void); /* seconds since 1970 */
 
@@ -203,7 +206,9 @@ tic_status tic_session_needs(const tic_session *s, tic_needs *out, tic_error *er
  * TIC_ERESOURCE when none fits. */
 tic_status tic_session_micro_batch(tic_session *s, tic_error *err);
 tic_status tic_session_tower(tic_session *s, bool train, tic_error *err); /* the model */
-/* Model and tasks. */
+/* What is evaluated; without pictures only tic_evaluation_asks can use it. */
+tic_status tic_session_tasks(tic_session *s, bool pictures, tic_error *err);
+/* Model and tasks, with pictures. */
 tic_status tic_session_model(tic_session *s, bool train, tic_error *err);
 /* Data, vocabulary, plan, precision and model of a checkpoint, its weights loaded: what lies two
  * folders above it counts where the settings leave it open (tic_evaluate_checkpoint). */

@@ -171,16 +171,23 @@ tic_status tic_session_tower(tic_session *s, bool train, tic_error *err) {
     return tic_model_new(&s->model, s->ctx, &s->config, &options, err);
 }
 
-tic_status tic_session_model(tic_session *s, bool train, tic_error *err) {
-    TIC_TRY(tic_session_tower(s, train, err));
+tic_status tic_session_tasks(tic_session *s, bool pictures, tic_error *err) {
     tic_prepare_progress((void *)s->hooks, "loading the evaluation sets", 0, 0);
     tic_tasks_options tasks = {.image_size = s->config.image_size,
                                .context = s->config.context_length,
                                .threads = (int)s->x->threads,
                                .keywords = s->x->keywords,
                                .label_field = s->x->label_field,
-                               .label_tree = s->x->label_tree};
+                               .label_tree = s->x->label_tree,
+                               .no_pictures = !pictures};
+    tic_tasks_free(s->tasks);
+    s->tasks = NULL;
     return tic_tasks_load(&s->tasks, s->x->data, s->index, &s->steps, s->vocab, &tasks, err);
+}
+
+tic_status tic_session_model(tic_session *s, bool train, tic_error *err) {
+    TIC_TRY(tic_session_tower(s, train, err));
+    return tic_session_tasks(s, true, err);
 }
 
 void tic_session_close(tic_session *s) {

@@ -94,6 +94,19 @@ static tic_status take_batch(tic_held_out *held, const tic_batch *batch, size_t 
     return TIC_OK;
 }
 
+static tic_status load_captions(tic_held_out *held, const loading *l, const tic_step *step,
+                                tic_error *err) {
+    TIC_TRY(texts_begin(&held->texts, (int64_t)step->evals, err));
+    for (; held->n < (int64_t)step->evals; held->n++) {
+        char *text;
+        TIC_TRY(tic_index_caption(l->index, step->eval[held->n], &text, err));
+        tic_status status = texts_add(&held->texts, l, text, err);
+        tic_free(text);
+        TIC_TRY(status);
+    }
+    return TIC_OK;
+}
+
 static tic_status load_pairs(tic_held_out *held, const loading *l, const tic_step *step,
                              tic_error *err) {
     size_t side = (size_t)l->tasks->image_size, picture = side * side * 3;
@@ -359,7 +372,8 @@ static tic_status load_all(loading *l, const char *data, const tic_steps *steps,
     }
     for (int s = 0; s < steps->count; s++) {
         tic_held_out *held = &tasks->step[s];
-        TIC_TRY(load_pairs(held, l, &steps->step[s], err));
+        TIC_TRY(l->options->no_pictures ? load_captions(held, l, &steps->step[s], err)
+                                        : load_pairs(held, l, &steps->step[s], err));
         TIC_TRY(label_pairs(l, held, steps->step[s].eval, err));
         TIC_TRY(mark_domains(l, held, steps->step[s].eval, err));
         TIC_TRY(mark_keywords(l, held, steps->step[s].eval, err));

@@ -129,6 +129,32 @@ tic_status tic_board_read(tic_board *board, const char *path, size_t size, tic_e
     return status;
 }
 
+static uint32_t word_at(const char *at) {
+    uint32_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+tic_status tic_board_check(const char *path, int *records, tic_error *err) {
+    enum { HEAD = 12, TAIL = 4 };
+    char *bytes;
+    size_t size, at = 0;
+    *records = 0;
+    TIC_TRY(tic_file_read(path, TIC_FILE_LIMIT, &bytes, &size, err));
+    for (; size - at >= HEAD + TAIL; ++*records) {
+        const char *record = bytes + at;
+        uint64_t length;
+        memcpy(&length, record, sizeof length);
+        if (length > size - at - HEAD - TAIL ||
+            word_at(record + 8) != tic_crc32c_masked(record, 8) ||
+            word_at(record + HEAD + length) != tic_crc32c_masked(record + HEAD, length))
+            break;
+        at += HEAD + length + TAIL;
+    }
+    tic_free(bytes);
+    return at == size ? TIC_OK : tic_fail(err, TIC_EINPUT, "%s@%zu: no whole record", path, at);
+}
+
 void tic_board_free(tic_board *board) {
     tic_free(board->bytes);
     *board = (tic_board){.bytes = NULL};

@@ -29,6 +29,7 @@ tic_status tic_broken(const tic_verifying *v, const char *name, const char *form
 static tic_status verify_data(tic_verifying *v) {
     char hex[33];
     TIC_TRY(tic_config_find(&v->s.config, v->x.model, v->err));
+    TIC_TRY(tic_verify_index(v)); /* before one that is of no use is made again */
     TIC_TRY(tic_session_data(&v->s, v->err));
     const tic_id id = tic_index_hash(v->s.index);
     snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)id.hi,
@@ -125,6 +126,7 @@ static tic_status verify_items(tic_verifying *v) {
     for (int i = 0; i < v->count; i++) {
         const tic_item *item = &v->items[i];
         snprintf(name, sizeof name, "%s/%s", item->method->name, tic_item_step(&v->s, item));
+        TIC_TRY(tic_verify_boards(v, item, name));
         if (tic_item_ended(&v->s, item) == NULL) {
             TIC_TRY(tic_verify_state(v, i, name));
             continue;
@@ -148,6 +150,64 @@ static tic_status verify_items(tic_verifying *v) {
     return TIC_OK;
 }
 
+/* ---- what the ledger notes ------------------------------------------------------------------- */
+
+static const tic_item *item_of(const tic_verifying *v, const json_t *event) {
+    for (int i = 0; i < v->count; i++)
+        if (strcmp(tic_json_string(event, "method"), v->items[i].method->name) == 0 &&
+            strcmp(tic_json_string(event, "step"), tic_item_step(&v->s, &v->items[i])) == 0)
+            return &v->items[i];
+    return NULL;
+}
+
+/* One of the tenths that patching tries. */
+static bool is_coefficient(const json_t *value) {
+    const double tenths = json_number_value(value) * (TIC_PATCH_COEFFICIENTS - 1);
+    return json_is_number(value) && tenths >= 0 && tenths <= TIC_PATCH_COEFFICIENTS - 1 &&
+           tenths == (int)tenths;
+}
+
+static tic_status verify_note(const tic_verifying *v, const json_t *event, bool at_iteration) {
+    const char *kind = tic_json_string(event, "event");
+    const tic_item *item = item_of(v, event);
+    const json_int_t at = json_integer_value(json_object_get(event, "iteration"));
+    const json_int_t line = json_integer_value(json_object_get(event, "seq"));
+    if (item == NULL)
+        return tic_broken(v, "ledger", "line %lld, %s: the settings ask for no step %s of \"%s\"",
+                          (long long)line + 1, kind, tic_json_string(event, "step"),
+                          tic_json_string(event, "method"));
+    if (at_iteration && (at < 0 || at > item->budget.iterations))
+        return tic_broken(v, "ledger", "line %lld, %s: iteration %lld of %lld", (long long)line + 1,
+                          kind, (long long)at, (long long)item->budget.iterations);
+    if (strcmp(kind, "patched") == 0 && !is_coefficient(json_object_get(event, "coefficient")))
+        return tic_broken(v, "ledger", "line %lld, %s: a coefficient that is not tried",
+                          (long long)line + 1, kind);
+    return TIC_OK;
+}
+
+/* Every line is of a kind that runs write, about a step of this one. */
+static tic_status verify_notes(const tic_verifying *v) {
+    static const struct {
+        const char *kind;
+        bool of_step, at_iteration;
+    } kinds[] = {
+        {"begin", false, false},   {"resume", false, false},    {"step_start", true, false},
+        {"step_end", true, false}, {"evaluation", true, false}, {"patched", true, false},
+        {"continued", true, true}, {"interrupted", true, true}, {"not_finite", true, true}};
+    size_t i, k;
+    json_t *event;
+    json_array_foreach(v->s.ledger.events, i, event) {
+        const char *kind = tic_json_string(event, "event");
+        for (k = 0; k < sizeof kinds / sizeof kinds[0] && strcmp(kinds[k].kind, kind) != 0; k++)
+            ;
+        if (k == sizeof kinds / sizeof kinds[0] || (i > 0) == (k == 0))
+            return tic_broken(v, "ledger", "line %zu: a run writes no \"%s\" there", i + 1, kind);
+        if (kinds[k].of_step)
+            TIC_TRY(verify_note(v, event, kinds[k].at_iteration));
+    }
+    return TIC_OK;
+}
+
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 static tic_status verify(tic_verifying *v) {
@@ -163,8 +223,10 @@ static tic_status verify(tic_verifying *v) {
         TIC_TRY(list_one(v));
     else
         TIC_TRY(tic_run_list(&v->s, &v->items, &v->count, v->err));
+    TIC_TRY(verify_notes(v));
     TIC_TRY(tic_alloc(&v->tokens, tic_index_size(v->s.index), sizeof *v->tokens, v->err));
     TIC_TRY(tic_verify_padding(v));
+    TIC_TRY(tic_verify_asked(v));
     TIC_TRY(verify_items(v));
     return v->options->deep > 0 ? tic_verify_deep(v) : TIC_OK;
 }
@@ -185,6 +247,7 @@ tic_status tic_verify(const char *run, const tic_verify_options *options, tic_er
     tic_status status = verify(&v);
     tic_free(v.items);
     tic_free(v.tokens);
+    tic_scores_free(&v.asked);
     tic_session_close(&v.s);
     tic_unlock(handle);
     return status;

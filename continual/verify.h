@@ -11,8 +11,10 @@ typedef struct tic_verifying {
     const json_t *begun; /* the ledger's first line */
     tic_item *items;
     int count;
-    uint16_t *tokens; /* of each pair of the index, 0: not counted yet */
-    double padding;   /* issued / logical that the plan may need */
+    uint16_t *tokens;    /* of each pair of the index, 0: not counted yet */
+    double padding;      /* issued / logical that the plan may need */
+    tic_scores asked;    /* of an evaluation (tic_evaluation_asks) */
+    uint64_t evaluation; /* its logical MACs */
     tic_error *err;
 } tic_verifying;
 
@@ -29,13 +31,32 @@ tic_status tic_verify_settings(tic_verifying *v);
 tic_status tic_verify_results(tic_verifying *v);
 tic_status tic_verify_file(const tic_verifying *v, const char *name, const char *file,
                            const char *hash);
+/* RUN/index.bin, where the settings name no other index. */
+tic_status tic_verify_index(const tic_verifying *v);
 tic_status tic_verify_checkpoint(const tic_verifying *v, const tic_item *item, const char *name);
+/* What is there of TensorBoard's files. */
+tic_status tic_verify_boards(const tic_verifying *v, const tic_item *item, const char *name);
 /* verify_macs.c: budget, order of the samples, MACs by purpose. */
+typedef struct tic_walked { /* of a step, walked from its first pair to its last */
+    uint64_t text_forward, text_backward;
+    uint64_t forward_at[TIC_SITES], backward_at[TIC_SITES]; /* of the text tower, layer by layer */
+    char order[65];
+} tic_walked;
 tic_status tic_verify_padding(tic_verifying *v);
 tic_status tic_verify_training(tic_verifying *v, int i, const char *name);
-/* Of a step that has not ended: its saved state, where there is one. */
+/* `item` is items[i], or as much of it as is done: its pool, start and `order` are what the
+ * settings give; *walked is filled. */
+tic_status tic_verify_order(tic_verifying *v, int i, const tic_item *item, const char *name,
+                            const char *order, tic_walked *walked);
+/* MACs by purpose and layer are what the pairs walked over need. */
+tic_status tic_verify_shapes(tic_verifying *v, const tic_item *item, const char *name,
+                             const tic_spent *spent, const tic_walked *walked);
+/* A path's end, of whole names: a run may have been moved since its folders were named. */
+bool tic_path_ends(const char *path, const char *end);
+/* verify_state.c. Of a step that has not ended: its saved state, where there is one. */
 tic_status tic_verify_state(tic_verifying *v, int i, const char *name);
-/* verify_scores.c */
+/* verify_scores.c: first what is asked, which the others hold evaluations against. */
+tic_status tic_verify_asked(tic_verifying *v);
 tic_status tic_verify_scores(const tic_verifying *v, const tic_item *item, const char *name);
 tic_status tic_verify_deep(tic_verifying *v);
 

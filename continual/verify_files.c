@@ -179,3 +179,36 @@ tic_status tic_verify_checkpoint(const tic_verifying *v, const tic_item *item, c
               1 + json_object_size(files));
     return TIC_OK;
 }
+
+tic_status tic_verify_index(const tic_verifying *v) {
+    char path[TIC_PATH];
+    tic_error why = {TIC_OK, ""};
+    TIC_TRY(tic_session_path(&v->s, path, "index.bin", v->err));
+    if (v->x.index[0] != '\0' || !tic_file_exists(path))
+        return TIC_OK;
+    if (tic_index_check(path, &why) != TIC_OK)
+        return tic_broken(v, "index.bin", "%.500s", why.text);
+    tic_claim(v, "index.bin", "as it was saved");
+    return TIC_OK;
+}
+
+tic_status tic_verify_boards(const tic_verifying *v, const tic_item *item, const char *name) {
+    static const char *const ends[] = {"", ".eval"};
+    char board[TIC_PATH], path[TIC_PATH];
+    int files = 0, records = 0;
+    TIC_TRY(tic_item_board(&v->s, item, board, v->err));
+    for (int i = 0; i < 2; i++) {
+        tic_error why = {TIC_OK, ""};
+        int count;
+        if ((size_t)snprintf(path, sizeof path, "%s%s", board, ends[i]) >= sizeof path ||
+            !tic_file_exists(path))
+            continue;
+        if (tic_board_check(path, &count, &why) != TIC_OK)
+            return tic_broken(v, name, "%.500s", why.text);
+        files++;
+        records += count;
+    }
+    if (files > 0)
+        tic_claim(v, name, "TensorBoard's %d files: %d whole records", files, records);
+    return TIC_OK;
+}

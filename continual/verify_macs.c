@@ -41,14 +41,8 @@ static tic_status text_costs_of(const tic_verifying *v, text_costs *out) {
     return TIC_OK;
 }
 
-typedef struct stream { /* of a step, walked from its first pair to its last */
-    uint64_t text_forward, text_backward;
-    uint64_t forward_at[TIC_SITES], backward_at[TIC_SITES]; /* of the text tower, layer by layer */
-    char order[65];
-} stream;
-
 /* The captions' MACs by layer; seen[n]: captions of n tokens. */
-static void add_layers(const tic_verifying *v, const uint64_t *seen, stream *out) {
+static void add_layers(const tic_verifying *v, const uint64_t *seen, tic_walked *out) {
     for (int n = 1; n <= v->s.config.context_length; n++) {
         const int32_t offsets[2] = {0, n};
         uint64_t forward[TIC_SITES] = {0}, backward[TIC_SITES] = {0};
@@ -64,7 +58,7 @@ static void add_layers(const tic_verifying *v, const uint64_t *seen, stream *out
 }
 
 static tic_status walk(tic_verifying *v, const tic_item *item, const uint32_t *pool, size_t size,
-                       stream *out) {
+                       tic_walked *out) {
     const tic_pair *pairs = tic_index_pairs(v->s.index);
     const uint64_t seed = tic_stream_seed(v->x.seed, item->step);
     const int64_t batch = v->x.batch;
@@ -191,7 +185,7 @@ static tic_status verify_issued(const tic_verifying *v, const char *name, const 
 /* Layer by layer, of training: logical ones as the shapes need them, and both kinds add up to what
  * the purposes say. `loss` is the losses' logical MACs. */
 static tic_status verify_layers(const tic_verifying *v, const tic_item *item, const char *name,
-                                const tic_spent *spent, const stream *walked, uint64_t loss) {
+                                const tic_spent *spent, const tic_walked *walked, uint64_t loss) {
     const uint64_t n = (uint64_t)item->budget.iterations;
     const uint64_t twice = v->s.micro_batch < v->x.batch ? 2 : 1;
     uint64_t forward[TIC_SITES] = {0}, backward[TIC_SITES] = {0};
@@ -222,8 +216,8 @@ static tic_status verify_layers(const tic_verifying *v, const tic_item *item, co
     return TIC_OK;
 }
 
-static tic_status verify_shapes(tic_verifying *v, const tic_item *item, const char *name,
-                                const tic_spent *spent, const stream *walked) {
+tic_status tic_verify_shapes(tic_verifying *v, const tic_item *item, const char *name,
+                             const tic_spent *spent, const tic_walked *walked) {
     const tic_config *c = &v->s.config;
     const uint64_t n = (uint64_t)item->budget.iterations;
     const int64_t batch = v->x.batch;
@@ -249,8 +243,7 @@ static tic_status verify_shapes(tic_verifying *v, const tic_item *item, const ch
     return TIC_OK;
 }
 
-/* A path's end, of whole names: a run may have been moved since the ledger named its folders. */
-static bool is_end_of(const char *path, const char *end) {
+bool tic_path_ends(const char *path, const char *end) {
     const size_t size = strlen(path), length = strlen(end);
     return length > 0 && length <= size && strcmp(path + size - length, end) == 0 &&
            (length == size || path[size - length - 1] == '/');
@@ -279,15 +272,15 @@ static tic_status verify_start(tic_verifying *v, int i, const char *name, const 
     }
     if (from != NULL && strncmp(from, out, strlen(out)) == 0)
         from += strlen(out) + strspn(from + strlen(out), "/");
-    if (from == NULL ? strcmp(then, "random") != 0 : !is_end_of(then, from))
+    if (from == NULL ? strcmp(then, "random") != 0 : !tic_path_ends(then, from))
         return tic_broken(v, name, "it began from %s, by the settings from %s", then,
                           from != NULL ? from : "random weights");
     return TIC_OK;
 }
 
 /* `item` is items[i], or as much of it as is done. */
-static tic_status verify_order(tic_verifying *v, int i, const tic_item *item, const char *name,
-                               const char *order, stream *walked) {
+tic_status tic_verify_order(tic_verifying *v, int i, const tic_item *item, const char *name,
+                            const char *order, tic_walked *walked) {
     const json_t *start =
         tic_ledger_find(&v->s.ledger, "step_start", item->method->name, tic_item_step(&v->s, item));
     const char *then = json_string_value(json_object_get(start, "pool"));
@@ -298,7 +291,7 @@ static tic_status verify_order(tic_verifying *v, int i, const tic_item *item, co
     char hex[65];
     TIC_TRY(tic_item_pool(&v->s, v->items, i, from, &none, &pool, &size, v->err));
     tic_pool_hash(&v->s, pool, size, hex);
-    *walked = (stream){.order = ""};
+    *walked = (tic_walked){.order = ""};
     tic_status status = walk(v, item, pool, size, walked);
     tic_free(pool);
     TIC_TRY(status);
@@ -322,7 +315,7 @@ tic_status tic_verify_training(tic_verifying *v, int i, const char *name) {
     const json_t *event = tic_item_ended(&v->s, item);
     json_t *told = json_object_get(event, "spent");
     tic_spent spent;
-    stream walked;
+    tic_walked walked;
     if (!tic_spent_read(told, &spent))
         return tic_broken(v, name, "the ledger does not tell what it spent");
     TIC_TRY(verify_budget(v, item, name, event, &spent));
@@ -342,69 +335,6 @@ tic_status tic_verify_training(tic_verifying *v, int i, const char *name) {
         tic_claim(v, name, "the training that %s did", same->method->name);
         return TIC_OK;
     }
-    TIC_TRY(verify_order(v, i, item, name, spent.order, &walked));
-    return verify_shapes(v, item, name, &spent, &walked);
-}
-
-/* ---- a step that is being trained ------------------------------------------------------------ */
-
-static bool metadata_is(const tic_safetensors *file, const char *key, const char *value) {
-    const char *text = tic_safetensors_metadata(file, key);
-    return text != NULL && strcmp(text, value) == 0;
-}
-
-/* A state names what its step began with by its place in the run. */
-static bool from_is(const tic_safetensors *file, const char *from) {
-    const char *text = tic_safetensors_metadata(file, "from");
-    if (text == NULL || strcmp(from, "random") == 0)
-        return text != NULL && text[0] == '\0';
-    return is_end_of(from, text);
-}
-
-/* The state is of the step, and what it says is done is what the step's first iterations are. */
-static tic_status verify_position(tic_verifying *v, int i, const char *name,
-                                  const tic_safetensors *file) {
-    tic_item done = v->items[i];
-    const json_t *start =
-        tic_ledger_find(&v->s.ledger, "step_start", done.method->name, tic_item_step(&v->s, &done));
-    const char *from = tic_json_string(start, "from");
-    const char *text = tic_safetensors_metadata(file, "spent");
-    char iterations[32];
-    tic_spent spent;
-    stream walked;
-    snprintf(iterations, sizeof iterations, "%lld", (long long)done.budget.iterations);
-    if (!metadata_is(file, "method", done.method->name) ||
-        !metadata_is(file, "step", tic_item_step(&v->s, &done)) || !from_is(file, from) ||
-        !metadata_is(file, "iterations", iterations))
-        return tic_broken(v, name, "state.safetensors is another training's");
-    json_t *json = json_loads(text != NULL ? text : "", 0, NULL);
-    const bool whole = tic_spent_read(json, &spent);
-    json_decref(json);
-    if (!whole || spent.iterations < 1 || spent.iterations > done.budget.iterations ||
-        spent.pairs != spent.iterations * v->x.batch ||
-        spent.nominal != (uint64_t)spent.pairs * tic_nominal_train(&v->s.config))
-        return tic_broken(v, name, "state.safetensors: its position is none of the step's");
-    done.budget.iterations = spent.iterations;
-    TIC_TRY(verify_order(v, i, &done, name, spent.order, &walked));
-    TIC_TRY(verify_shapes(v, &done, name, &spent, &walked));
-    tic_claim(v, name, "not trained yet; state.safetensors is whole, after %lld iterations of %s",
-              (long long)spent.iterations, iterations);
-    return TIC_OK;
-}
-
-tic_status tic_verify_state(tic_verifying *v, int i, const char *name) {
-    char folder[TIC_PATH], path[TIC_PATH];
-    tic_safetensors *file;
-    tic_error why = {TIC_OK, ""};
-    TIC_TRY(tic_item_folder(&v->s, &v->items[i], folder, v->err));
-    TIC_TRY(tic_path_join(path, sizeof path, folder, "state.safetensors", v->err));
-    if (!tic_file_exists(path)) {
-        tic_claim(v, name, "not trained yet");
-        return TIC_OK;
-    }
-    if (tic_safetensors_open_summed(&file, path, &why) != TIC_OK)
-        return tic_broken(v, name, "%.500s", why.text);
-    tic_status status = verify_position(v, i, name, file);
-    tic_safetensors_close(file);
-    return status;
+    TIC_TRY(tic_verify_order(v, i, item, name, spent.order, &walked));
+    return tic_verify_shapes(v, item, name, &spent, &walked);
 }

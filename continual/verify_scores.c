@@ -1,167 +1,166 @@
 /* Evaluations: their arithmetic, and, on demand, some of them computed again. */
 #include "verify.h"
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Counted hits over `chances` queries: a whole number of them. */
-static bool whole(double value, double chances) {
-    const double hits = value * chances;
-    return value >= 0 && value <= 1 && fabs(hits - round(hits)) <= 1e-6;
+/* What an evaluation of these data is of, and what it needs. */
+tic_status tic_verify_asked(tic_verifying *v) {
+    TIC_TRY(tic_session_tasks(&v->s, v->options->deep > 0, v->err));
+    return tic_evaluation_asks(&v->s.config, v->s.tasks, &v->asked, &v->evaluation, v->err);
 }
 
-static const char recall[] = "mean_recall@1", accuracy[] = "acc1";
+/* ---- scores ---------------------------------------------------------------------------------- */
 
-static bool begins_with(const char *text, const char *with) {
-    return strncmp(text, with, strlen(with)) == 0;
+static bool is_text(const json_t *object, const char *key, const char *value) {
+    return strcmp(tic_json_string(object, key), value) == 0;
 }
 
-/* The metric that a task is told by; NULL: there is no such task. */
-static const char *metric_of(const char *task, const char *told) {
-    if (begins_with(task, "static/"))
-        return strcmp(told, recall) == 0 ? recall : accuracy;
-    if (strcmp(task, "retrieval") == 0 || begins_with(task, "retrieval/"))
-        return recall;
-    if (strcmp(task, "classification") == 0 || begins_with(task, "classification/"))
-        return accuracy;
-    return NULL;
+static bool is_count(const json_t *object, const char *key, int64_t value) {
+    const json_t *number = json_object_get(object, key);
+    return json_is_integer(number) && json_integer_value(number) == value;
 }
 
-/* Static retrieval: captions are counted apart from pictures, and the ledger has no number of them,
- * so that any share may be one of hits. */
-static bool uncounted(const json_t *score) {
-    return json_integer_value(json_object_get(score, "step")) < 0 &&
-           strcmp(tic_json_string(score, "metric"), recall) == 0;
+static const char *step_of(const tic_verifying *v, const tic_score *score) {
+    return score->step >= 0 ? v->s.steps.step[score->step].name : "all";
 }
 
-static tic_status verify_score(const tic_verifying *v, const char *name, const json_t *score) {
-    const char *task = tic_json_string(score, "task"), *told = tic_json_string(score, "metric");
-    const char *metric = metric_of(task, told);
-    const bool fixed = begins_with(task, "static/");
-    const json_t *at = json_object_get(score, "step"), *number = json_object_get(score, "value");
-    const json_int_t step = json_integer_value(at);
-    const json_int_t pairs = json_integer_value(json_object_get(score, "pairs"));
-    const double value = json_number_value(number);
-    if (metric == NULL || !json_is_number(number) || !json_is_integer(at) || pairs < 1)
-        return tic_broken(v, name, "a score of \"%s\" is none", task);
-    if (fixed ? step != -1 : step < 0 || step >= v->s.steps.count)
-        return tic_broken(v, name, "%s has no step %lld", task, (long long)step);
-    if (strcmp(told, metric) != 0)
-        return tic_broken(v, name, "%s is told as %s, it is %s", task, told, metric);
-    const json_int_t held = fixed ? pairs : (json_int_t)v->s.steps.step[step].evals;
-    if (pairs > held || (strcmp(task, "retrieval") == 0 && pairs != held))
-        return tic_broken(v, name, "%s of step %lld over %lld pairs, %lld are held out", task,
-                          (long long)step, (long long)pairs, (long long)held);
-    /* Recall is the mean of two directions. */
-    const double chances = (double)pairs * (strcmp(metric, recall) == 0 ? 2 : 1);
-    if (uncounted(score) ? !(value >= 0 && value <= 1) : !whole(value, chances))
-        return tic_broken(v, name, "%s of step %lld is %.9g, which %lld queries cannot give", task,
-                          (long long)step, value, (long long)pairs);
+/* The score is the one that is asked, and counted hits could be it. */
+static tic_status verify_score(const tic_verifying *v, const char *name, const json_t *score,
+                               const tic_score *asked) {
+    const json_t *number = json_object_get(score, "value");
+    const double value = json_number_value(number), hits = value * asked->value;
+    if (!is_text(score, "task", asked->task) || !is_count(score, "step", asked->step))
+        return tic_broken(v, name, "it tells %s of step %lld where %s of step %s is asked",
+                          tic_json_string(score, "task"),
+                          (long long)json_integer_value(json_object_get(score, "step")),
+                          asked->task, step_of(v, asked));
+    if (!is_text(score, "metric", asked->metric))
+        return tic_broken(v, name, "%s is told as %s, it is %s", asked->task,
+                          tic_json_string(score, "metric"), asked->metric);
+    if (!is_count(score, "pairs", asked->pairs))
+        return tic_broken(v, name, "%s of step %s over %lld pairs, %lld are held out", asked->task,
+                          step_of(v, asked),
+                          (long long)json_integer_value(json_object_get(score, "pairs")),
+                          (long long)asked->pairs);
+    /* A whole number of hits, or of hits in two directions: up to 2^50, at 53 bits. */
+    if (!json_is_number(number) || !(value >= 0 && value <= 1) ||
+        !(fabs(hits - round(hits)) <= fmax(1e-6, 4 * DBL_EPSILON * hits)))
+        return tic_broken(v, name, "%s of step %s is %.9g, which %lld queries cannot give",
+                          asked->task, step_of(v, asked), value, (long long)asked->pairs);
     return TIC_OK;
 }
 
-/* ---- none left out, none put in ----------------------------------------------------------------
- */
+/* None left out, none put in, in the order of the evaluation. */
+static tic_status verify_list(const tic_verifying *v, const char *name, const json_t *scores) {
+    const size_t told = json_array_size(scores), asked = v->asked.count;
+    for (size_t i = 0; i < told && i < asked; i++)
+        TIC_TRY(verify_score(v, name, json_array_get(scores, i), &v->asked.list[i]));
+    if (told < asked)
+        return tic_broken(v, name, "%zu scores: %s of step %s is missing", told,
+                          v->asked.list[told].task, step_of(v, &v->asked.list[told]));
+    if (told > asked)
+        return tic_broken(v, name, "%zu scores, an evaluation of these data gives %zu", told,
+                          asked);
+    return TIC_OK;
+}
 
-/* A mean over fewer scores is another mean: of a task no step is there twice, and of retrieval each
- * step once. */
-static tic_status verify_steps_of_tasks(const tic_verifying *v, const char *name,
-                                        const json_t *scores) {
-    json_t *seen = json_object(), *score;
-    char key[200];
+/* ---- what it cost ---------------------------------------------------------------------------- */
+
+/* Evaluations of a run issue the same, on kernels of one kind: a run may have moved to a machine
+ * that has others. */
+static bool one_machine(const tic_verifying *v) {
+    const char *isa = tic_json_string(json_object_get(v->begun, "machine"), "isa");
     size_t i;
-    tic_status status = TIC_OK;
-    json_array_foreach(scores, i, score) {
-        const char *task = tic_json_string(score, "task");
-        const int step = (int)json_integer_value(json_object_get(score, "step"));
-        snprintf(key, sizeof key, "%d %.180s", step, task);
-        if (json_object_get(seen, key) != NULL) {
-            status = tic_broken(v, name, "%s of step %d is there twice", task, step);
-            break;
-        }
-        json_object_set_new(seen, key, json_true());
+    json_t *event;
+    json_array_foreach(v->s.ledger.events, i, event) {
+        if (is_text(event, "event", "resume") &&
+            !is_text(json_object_get(event, "machine"), "isa", isa))
+            return false;
     }
-    for (int step = 0; status == TIC_OK && step < v->s.steps.count; step++) {
-        snprintf(key, sizeof key, "%d retrieval", step);
-        if (json_object_get(seen, key) == NULL)
-            status = tic_broken(v, name, "the score of retrieval on step %s is missing",
-                                v->s.steps.step[step].name);
-    }
-    json_decref(seen);
-    return status;
+    return true;
 }
 
 /* The evaluation that the others are held against: the earliest of the list. */
-static const tic_item *first_evaluated(const tic_verifying *v) {
-    for (int i = 0; i < v->count; i++)
-        if (tic_item_evaluated(&v->s, &v->items[i]) != NULL)
-            return &v->items[i];
-    return NULL;
+static const json_t *first_evaluation(const tic_verifying *v) {
+    const json_t *event = NULL;
+    for (int i = 0; i < v->count && event == NULL; i++)
+        event = tic_item_evaluated(&v->s, &v->items[i]);
+    return event;
 }
 
-static bool same_key(const json_t *a, const json_t *b, const char *key) {
-    return json_equal(json_object_get(a, key), json_object_get(b, key));
-}
-
-/* Every evaluation of a run asks the same, in the same order. */
-static tic_status verify_same_tasks(const tic_verifying *v, const char *name,
-                                    const json_t *scores) {
-    const tic_item *first = first_evaluated(v);
-    const json_t *others = json_object_get(tic_item_evaluated(&v->s, first), "scores");
-    const size_t count = json_array_size(scores), expected = json_array_size(others);
-    for (size_t i = 0; i < count || i < expected; i++) {
-        const json_t *a = json_array_get(scores, i), *b = json_array_get(others, i);
-        if (a != NULL && b != NULL && same_key(a, b, "task") && same_key(a, b, "step") &&
-            same_key(a, b, "metric") && same_key(a, b, "pairs"))
-            continue;
-        const json_t *one = b != NULL ? b : a;
-        return tic_broken(v, name,
-                          "its %zu scores are not of the same tasks, steps and pairs as the %zu of "
-                          "%s/%s: they part at %s of step %d",
-                          count, expected, first->method->name, tic_item_step(&v->s, first),
-                          tic_json_string(one, "task"),
-                          (int)json_integer_value(json_object_get(one, "step")));
-    }
+static tic_status verify_cost(const tic_verifying *v, const char *name, const json_t *event) {
+    tic_spent spent, first;
+    const tic_macs none = {0};
+    if (!tic_spent_read(json_object_get(event, "spent"), &spent) ||
+        !tic_spent_read(json_object_get(first_evaluation(v), "spent"), &first))
+        return tic_broken(v, name, "the ledger does not tell what an evaluation spent");
+    const tic_macs macs = spent.by[TIC_FOR_EVALUATION];
+    if (spent.iterations != 0 || spent.nominal != 0 || spent.extra != 0 ||
+        spent.pairs != tic_evaluation_pairs(v->s.tasks))
+        return tic_broken(v, name, "its evaluation is told as %lld pairs, it is %lld",
+                          (long long)spent.pairs, (long long)tic_evaluation_pairs(v->s.tasks));
+    for (int p = 0; p < TIC_PURPOSE_COUNT; p++)
+        if (p != TIC_FOR_EVALUATION && memcmp(&spent.by[p], &none, sizeof none) != 0)
+            return tic_broken(v, name, "its evaluation spent MACs for %s", tic_purpose_name(p));
+    if (macs.logical != v->evaluation)
+        return tic_broken(v, name, "%llu logical MACs for evaluation, the shapes need %llu",
+                          (unsigned long long)macs.logical, (unsigned long long)v->evaluation);
+    if (macs.issued < macs.logical)
+        return tic_broken(v, name, "%llu MACs issued for evaluation, fewer than the %llu needed",
+                          (unsigned long long)macs.issued, (unsigned long long)macs.logical);
+    if (one_machine(v) && macs.issued != first.by[TIC_FOR_EVALUATION].issued)
+        return tic_broken(v, name, "%llu MACs issued for evaluation, %llu for the run's first",
+                          (unsigned long long)macs.issued,
+                          (unsigned long long)first.by[TIC_FOR_EVALUATION].issued);
     return TIC_OK;
 }
 
 tic_status tic_verify_scores(const tic_verifying *v, const tic_item *item, const char *name) {
     const json_t *event = tic_item_evaluated(&v->s, item);
-    const json_t *scores = json_object_get(event, "scores");
-    size_t i, open = 0;
-    json_t *score;
     if (event == NULL) {
         tic_claim(v, name, "not evaluated yet");
         return TIC_OK;
     }
-    json_array_foreach(scores, i, score) {
-        TIC_TRY(verify_score(v, name, score));
-        open += uncounted(score);
-    }
-    TIC_TRY(verify_steps_of_tasks(v, name, scores));
-    TIC_TRY(verify_same_tasks(v, name, scores));
+    TIC_TRY(verify_list(v, name, json_object_get(event, "scores")));
+    TIC_TRY(verify_cost(v, name, event));
     tic_claim(v, name,
-              "%zu scores, of the same tasks as the run's others, each a whole number of hits",
-              json_array_size(scores) - open);
-    if (open > 0)
-        tic_claim(v, name,
-                  "%zu scores of static retrieval, shares between 0 and 1: over how many captions "
-                  "the ledger does not say",
-                  open);
+              "%zu scores, all that are asked, each a whole number of hits; %.4g logical "
+              "MACs, as their shapes need",
+              v->asked.count, (double)v->evaluation);
     return TIC_OK;
 }
 
 /* ---- computed again -------------------------------------------------------------------------- */
 
+/* On kernels of the kind that the run had. */
+static tic_status verify_issued_again(const tic_verifying *v, const tic_item *item,
+                                      const char *name, uint64_t issued) {
+    const char *isa = tic_isa_name(tic_ctx_isa(v->s.ctx));
+    tic_spent told;
+    if (!one_machine(v) || !is_text(json_object_get(v->begun, "machine"), "isa", isa) ||
+        !tic_spent_read(json_object_get(tic_item_evaluated(&v->s, item), "spent"), &told) ||
+        told.by[TIC_FOR_EVALUATION].issued == issued)
+        return TIC_OK;
+    return tic_broken(v, name, "%llu MACs issued for an evaluation, the ledger says %llu",
+                      (unsigned long long)issued,
+                      (unsigned long long)told.by[TIC_FOR_EVALUATION].issued);
+}
+
 static tic_status evaluate_again(tic_verifying *v, const tic_item *item, const char *name) {
     char folder[TIC_PATH];
     tic_scores scores = {.count = 0};
+    tic_spent spent = {.pairs = 0};
+    tic_counters before;
     size_t i;
     json_t *then, *list = json_object_get(tic_item_evaluated(&v->s, item), "scores");
     TIC_TRY(tic_item_folder(&v->s, item, folder, v->err));
     TIC_TRY(tic_model_load(v->s.model, folder, v->err));
+    tic_ctx_counters(v->s.ctx, &before);
     tic_status status =
         tic_evaluate(v->s.model, v->x.batch, v->s.tasks, v->options->hooks, &scores, v->err);
+    tic_spent_count(&spent, v->s.ctx, &before);
     json_t *now = tic_scores_json(&scores);
     tic_scores_free(&scores);
     if (status == TIC_OK && json_array_size(now) != json_array_size(list))
@@ -181,6 +180,8 @@ static tic_status evaluate_again(tic_verifying *v, const tic_item *item, const c
         }
     json_decref(now);
     if (status == TIC_OK)
+        status = verify_issued_again(v, item, name, spent.by[TIC_FOR_EVALUATION].issued);
+    if (status == TIC_OK)
         tic_claim(v, name, "evaluated again: the same %zu scores", json_array_size(list));
     return status;
 }
@@ -189,7 +190,7 @@ tic_status tic_verify_deep(tic_verifying *v) {
     const tic_random key = {.seed = v->options->sample, .purpose = TIC_RNG_BENCH};
     char name[160];
     int left = v->options->deep;
-    TIC_TRY(tic_session_model(&v->s, false, v->err));
+    TIC_TRY(tic_session_tower(&v->s, false, v->err));
     for (int k = 0; k < v->count && left > 0; k++) {
         const int i = (int)tic_permute(key, 0, (uint64_t)v->count, (uint64_t)k);
         const tic_item *item = &v->items[i];

@@ -85,6 +85,8 @@ tic_status tic_index_build(tic_index **out, const char *folder, const tic_index_
  * load gives *out NULL and TIC_OK when there is no such file or it is stale; a damaged one is
  * treated as stale. */
 tic_status tic_index_save(const tic_index *index, const char *path, tic_error *err);
+/* TIC_EINPUT naming the file when it is not as it was saved. */
+tic_status tic_index_check(const char *path, tic_error *err);
 tic_status tic_index_load(tic_index **out, const char *path, const char *folder,
                           const tic_index_options *options, tic_error *err);
 void tic_index_free(tic_index *index); /* NULL is allowed */

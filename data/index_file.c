@@ -191,6 +191,15 @@ static tic_status load(tic_index *index, const char *path, const char *folder, b
     return status;
 }
 
+tic_status tic_index_check(const char *path, tic_error *err) {
+    char *bytes;
+    size_t size;
+    TIC_TRY(tic_file_read(path, max_file, &bytes, &size, err));
+    const bool whole = is_whole(&(source){.at = bytes, .left = size});
+    tic_free(bytes);
+    return whole ? TIC_OK : tic_fail(err, TIC_EINPUT, "%s: not as it was saved", path);
+}
+
 tic_status tic_index_load(tic_index **out, const char *path, const char *folder,
                           const tic_index_options *options, tic_error *err) {
     tic_index *index = NULL;

@@ -137,11 +137,21 @@ static void holds(const asked *ask, const outcome *got) {
     cr_assert_str_eq(got->teller, "");
 }
 
+/* AddressSanitizer's checks are stepped too, twenty instructions for one; what depends on the
+ * operands' numbers does so without it. */
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 /* Whatever numbers the operands hold. */
 static void holds_for_two_seeds(asked ask) {
     ask.seed = 1;
     const outcome first = audited(&ask);
     holds(&ask, &first);
+    if (SANITIZED)
+        return;
     ask.seed = 2;
     const outcome second = audited(&ask);
     holds(&ask, &second);
