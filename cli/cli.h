@@ -123,6 +123,9 @@ const char *tic_quantity(char text[32], double value);
 /* Prints `document` to stdout, indented, keys in the order they were set, and gives it back. NULL
  * (a failed json_pack: no memory, or a name that is not UTF-8) is TIC_ERESOURCE. */
 tic_status tic_cli_json(json_t *document, tic_error *err);
+/* A member of a document: its text, "" without one; its number, 0 without one. */
+const char *tic_cli_text(const json_t *object, const char *key);
+double tic_cli_number(const json_t *object, const char *key);
 /* Flushes stdout; a full disk or a closed pipe is TIC_ERESOURCE. Main calls it at the end. */
 tic_status tic_cli_flush(tic_error *err);
 

@@ -2,15 +2,6 @@
 #include "cli/run_output.h"
 #include <string.h>
 
-static const char *text_of(const json_t *object, const char *key) {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
-
-static double number_of(const json_t *object, const char *key) {
-    return json_number_value(json_object_get(object, key));
-}
-
 /* "0.391 ±0.004", without the error where there is none, "-" without a number. */
 static const char *with_error(char text[48], const json_t *mean, const json_t *error) {
     if (json_is_number(mean) && json_is_number(error))
@@ -50,13 +41,13 @@ static tic_status ranking_table(const json_t *rows, tic_error *err) {
     json_t *row;
     tic_table_begin(&table, ">rank\t<run\t<method\t>seeds\t>in-domain\t>backward\t>forward\t>mean\t"
                             ">nominal MACs\t>of a budget of");
-    json_array_foreach(rows, i, row)
-        tic_table_row(&table, "%zu\t%s\t%s\t%zu\t%s\t%s\t%s\t%s\t%s\t%s", i + 1,
-                      text_of(row, "run"), text_of(row, "method"),
-                      json_array_size(json_object_get(row, "seeds")), measure(in, row, "in_domain"),
-                      measure(back, row, "backward"), measure(forth, row, "forward"),
-                      measure(mean, row, "mean"), tic_quantity(spent, number_of(row, "nominal")),
-                      tic_quantity(budget, number_of(row, "budget")));
+    json_array_foreach(rows, i, row) tic_table_row(
+        &table, "%zu\t%s\t%s\t%zu\t%s\t%s\t%s\t%s\t%s\t%s", i + 1, tic_cli_text(row, "run"),
+        tic_cli_text(row, "method"), json_array_size(json_object_get(row, "seeds")),
+        measure(in, row, "in_domain"), measure(back, row, "backward"),
+        measure(forth, row, "forward"), measure(mean, row, "mean"),
+        tic_quantity(spent, tic_cli_number(row, "nominal")),
+        tic_quantity(budget, tic_cli_number(row, "budget")));
     return tic_table_end(&table, stdout, err);
 }
 
@@ -80,8 +71,8 @@ static tic_status dynamic_table(const json_t *rows, tic_error *err) {
             for (int k = 0; k < 5; k++)
                 spread(cell[k], json_object_get(one, keys[k]));
             tic_table_row(&table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", i == 0 ? task : "",
-                          text_of(row, "run"), text_of(row, "method"), cell[0], cell[1], cell[2],
-                          cell[3], cell[4]);
+                          tic_cli_text(row, "run"), tic_cli_text(row, "method"), cell[0], cell[1],
+                          cell[2], cell[3], cell[4]);
         }
     }
     return tic_table_end(&table, stdout, err);
@@ -100,8 +91,9 @@ static tic_status static_table(const json_t *rows, tic_error *err) {
         json_array_foreach(rows, i, row) {
             const json_t *one = json_object_get(json_object_get(row, "tasks"), task);
             char last[48], mean[48];
-            tic_table_row(&table, "%s\t%s\t%s\t%s\t%s", i == 0 ? task : "", text_of(row, "run"),
-                          text_of(row, "method"), spread(last, json_object_get(one, "last")),
+            tic_table_row(&table, "%s\t%s\t%s\t%s\t%s", i == 0 ? task : "",
+                          tic_cli_text(row, "run"), tic_cli_text(row, "method"),
+                          spread(last, json_object_get(one, "last")),
                           spread(mean, json_object_get(one, "mean")));
         }
     }
@@ -130,13 +122,13 @@ static const char *share(char text[48], const json_t *shares, const char *key) {
 static tic_status print_paper(const json_t *document, tic_error *err) {
     static const char *const keys[] = {"macs", "backward", "in_domain", "forward", "static"};
     const json_t *of = json_object_get(document, "of");
-    const char *retrieval = text_of(of, "retrieval");
+    const char *retrieval = tic_cli_text(of, "retrieval");
     const size_t seeds = json_array_size(json_object_get(document, "seeds"));
     tic_table table;
     size_t i;
     json_t *row;
     printf("Each method divided by %s; beside each the paper's on %s\n\n",
-           tic_cli_label(text_of(of, "macs")), text_of(document, "label"));
+           tic_cli_label(tic_cli_text(of, "macs")), tic_cli_text(document, "label"));
     tic_table_begin(&table, "<method\t>MACs\t>paper\t>backward\t>paper\t>in-domain\t>paper\t>"
                             "forward\t>paper\t>static\t>paper");
     json_array_foreach(json_object_get(document, "methods"), i, row) {
@@ -148,14 +140,15 @@ static tic_status print_paper(const json_t *document, tic_error *err) {
         }
         /* MACs are the same for every seed. */
         share(a[0], json_object_get(ours, "macs"), "mean");
-        tic_table_row(&table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", text_of(row, "label"),
-                      a[0], b[0], a[1], b[1], a[2], b[2], a[3], b[3], a[4], b[4]);
+        tic_table_row(&table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s",
+                      tic_cli_text(row, "label"), a[0], b[0], a[1], b[1], a[2], b[2], a[3], b[3],
+                      a[4], b[4]);
     }
     TIC_TRY(tic_table_end(&table, stdout, err));
-    if (strcmp(retrieval, text_of(of, "macs")) != 0)
+    if (strcmp(retrieval, tic_cli_text(of, "macs")) != 0)
         printf("\nRetrieval is divided by %s's: the paper has none of %s on %s.\n",
-               tic_cli_label(retrieval), tic_cli_label(text_of(of, "macs")),
-               text_of(document, "label"));
+               tic_cli_label(retrieval), tic_cli_label(tic_cli_text(of, "macs")),
+               tic_cli_text(document, "label"));
     printf(
         "\nMACs with what a method does beside training; static: mean of the last model's static "
         "tasks\n(the paper's: of 28); %zu seed%s%s\n",
@@ -180,7 +173,7 @@ static tic_status print_numbers(const json_t *document, tic_error *err) {
     json_t *paper, *row;
     json_object_foreach(json_object_get(document, "papers"), name, paper) {
         tic_table table;
-        printf("The paper's Table 2, %s (%s), in per cent\n\n", text_of(paper, "label"), name);
+        printf("The paper's Table 2, %s (%s), in per cent\n\n", tic_cli_text(paper, "label"), name);
         tic_table_begin(&table, "<method\t>MACs\t>ImageNet\t>its shifts\t>Flickr30k\t>mean of "
                                 "28\t>backward\t>in-domain\t>forward");
         json_object_foreach(json_object_get(paper, "methods"), method, row) {
@@ -188,7 +181,7 @@ static tic_status print_numbers(const json_t *document, tic_error *err) {
             for (int k = 0; k < 7; k++)
                 percent(cell[k], row, keys[k]);
             tic_table_row(&table, "%s\t%.1e\t%s\t%s\t%s\t%s\t%s\t%s\t%s", tic_cli_label(method),
-                          number_of(row, "macs"), cell[0], cell[1], cell[2], cell[3], cell[4],
+                          tic_cli_number(row, "macs"), cell[0], cell[1], cell[2], cell[3], cell[4],
                           cell[5], cell[6]);
         }
         TIC_TRY(tic_table_end(&table, stdout, err));

@@ -7,10 +7,6 @@ static const char *const settings[] = {"index",  "granularity", "first-step",
                                        "filter", "max-bad",     "threads"};
 enum { SETTINGS = sizeof settings / sizeof settings[0], STEPS_MAX = 256, ROW_TEXT = 4096 };
 
-static double number_of(const json_t *object, const char *key) {
-    return json_number_value(json_object_get(object, key));
-}
-
 static const char *own_of(const json_t *document) {
     const char *own = json_string_value(json_object_get(document, "time"));
     return own != NULL && own[0] != '\0' ? own : "the pair's own time";
@@ -39,9 +35,10 @@ static tic_status print_matrix(const json_t *document, tic_error *err) {
 
 static tic_status print_text(const json_t *document, tic_error *err) {
     const json_t *lag = json_object_get(document, "lag_days");
-    const double without = number_of(document, "without");
-    printf("%.0f pairs, rows: step by %s; columns: step by %s\n\n", number_of(document, "pairs"),
-           own_of(document), json_string_value(json_object_get(document, "other")));
+    const double without = tic_cli_number(document, "without");
+    printf("%.0f pairs, rows: step by %s; columns: step by %s\n\n",
+           tic_cli_number(document, "pairs"), own_of(document),
+           json_string_value(json_object_get(document, "other")));
     if (json_array_size(json_object_get(document, "steps")) <= 30)
         TIC_TRY(print_matrix(document, err));
     else
@@ -52,11 +49,12 @@ static tic_status print_text(const json_t *document, tic_error *err) {
            "correlation of the times %.4f, of their ranks %.4f\n"
            "days between them: median %.1f, mean %.1f, 90 %% of them %.1f to %.1f, all %.1f to "
            "%.1f\n",
-           100 * number_of(document, "same_step"), 100 * number_of(document, "later_step"),
-           100 * number_of(document, "earlier_step"), number_of(document, "pearson"),
-           number_of(document, "spearman"), number_of(lag, "median"), number_of(lag, "mean"),
-           number_of(lag, "p5"), number_of(lag, "p95"), number_of(lag, "min"),
-           number_of(lag, "max"));
+           100 * tic_cli_number(document, "same_step"),
+           100 * tic_cli_number(document, "later_step"),
+           100 * tic_cli_number(document, "earlier_step"), tic_cli_number(document, "pearson"),
+           tic_cli_number(document, "spearman"), tic_cli_number(lag, "median"),
+           tic_cli_number(lag, "mean"), tic_cli_number(lag, "p5"), tic_cli_number(lag, "p95"),
+           tic_cli_number(lag, "min"), tic_cli_number(lag, "max"));
     return TIC_OK;
 }
 

@@ -29,6 +29,15 @@ tic_status tic_cli_json(json_t *document, tic_error *err) {
     return TIC_OK;
 }
 
+const char *tic_cli_text(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+double tic_cli_number(const json_t *object, const char *key) {
+    return json_number_value(json_object_get(object, key));
+}
+
 tic_status tic_cli_cache_folder(char *out, size_t size, const char *flag, tic_error *err) {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     /* The XDG specification: a relative path is to be ignored. */

@@ -9,17 +9,8 @@ typedef struct page { /* all borrowed from the results */
     const json_t *experiment, *machine, *steps, *methods;
 } page;
 
-static double number_of(const json_t *object, const char *key) {
-    return json_number_value(json_object_get(object, key));
-}
-
-static const char *words_of(const json_t *object, const char *key) {
-    const char *words = json_string_value(json_object_get(object, key));
-    return words != NULL ? words : "";
-}
-
 static bool is_strict(const page *p) {
-    return strcmp(words_of(p->experiment, "accounting"), "strict") == 0;
+    return strcmp(tic_cli_text(p->experiment, "accounting"), "strict") == 0;
 }
 
 /* ---- pieces of html -------------------------------------------------------------------------- */
@@ -41,7 +32,7 @@ static void score(FILE *to, const json_t *task, const char *key) {
     snprintf(text, sizeof text, "%s", tic_cli_score(plain, value));
     if (json_is_number(value) && json_is_object(json_object_get(task, "stderrs")))
         snprintf(text, sizeof text, "%s ±%.3f", plain,
-                 number_of(json_object_get(task, "stderrs"), key));
+                 tic_cli_number(json_object_get(task, "stderrs"), key));
     cell(to, text);
 }
 
@@ -92,7 +83,7 @@ static void dynamic_scores(FILE *to, const page *p) {
             score(to, t, "in_domain");
             score(to, t, "backward");
             score(to, t, "forward");
-            quantity(to, number_of(t, "pairs"));
+            quantity(to, tic_cli_number(t, "pairs"));
             fputs("</tr>\n", to);
         }
     }
@@ -115,7 +106,7 @@ static void static_scores(FILE *to, const page *p) {
             fputs("<tr>", to);
             cell(to, task + 7);
             cell(to, tic_cli_label(name));
-            cell(to, words_of(t, "metric"));
+            cell(to, tic_cli_text(t, "metric"));
             score(to, t, "last");
             score(to, t, "mean");
             fputs("</tr>\n", to);
@@ -147,7 +138,7 @@ static int purposes_of(const page *p, const char *names[TIC_SERIES_MAX]) {
 
 static double spent_for(const json_t *method, const char *purpose, const char *currency) {
     const json_t *by = json_object_get(json_object_get(method, "macs"), "by_purpose");
-    return number_of(json_object_get(by, purpose), currency);
+    return tic_cli_number(json_object_get(by, purpose), currency);
 }
 
 static void spending_figures(FILE *to, const page *p, tic_bar *bars) {
@@ -162,8 +153,8 @@ static void spending_figures(FILE *to, const page *p, tic_bar *bars) {
     json_object_foreach((json_t *)p->methods, name, method) {
         const json_t *macs = json_object_get(method, "macs");
         bars[i++] = (tic_bar){tic_cli_label(name),
-                              {number_of(macs, "nominal"), number_of(macs, "extra")},
-                              number_of(macs, "budget")};
+                              {tic_cli_number(macs, "nominal"), tic_cli_number(macs, "extra")},
+                              tic_cli_number(macs, "budget")};
     }
     nominal.count = issued.count = i;
     tic_draw_bars(to, &nominal);
@@ -190,16 +181,18 @@ static void spending_table(FILE *to, const page *p) {
     table(to, "Budget and spending", heads);
     json_object_foreach((json_t *)p->methods, name, method) {
         const json_t *macs = json_object_get(method, "macs");
-        const double logical = number_of(macs, "logical"), issued = number_of(macs, "issued");
+        const double logical = tic_cli_number(macs, "logical"),
+                     issued = tic_cli_number(macs, "issued");
         const double charged =
-            number_of(macs, "nominal") + (is_strict(p) ? number_of(macs, "extra") : 0);
+            tic_cli_number(macs, "nominal") + (is_strict(p) ? tic_cli_number(macs, "extra") : 0);
         char text[32];
         fputs("<tr>", to);
         cell(to, tic_cli_label(name));
-        quantity(to, number_of(macs, "budget"));
-        quantity(to, number_of(macs, "nominal"));
-        quantity(to, number_of(macs, "extra"));
-        snprintf(text, sizeof text, "%.2f %%", 100 * charged / fmax(number_of(macs, "budget"), 1));
+        quantity(to, tic_cli_number(macs, "budget"));
+        quantity(to, tic_cli_number(macs, "nominal"));
+        quantity(to, tic_cli_number(macs, "extra"));
+        snprintf(text, sizeof text, "%.2f %%",
+                 100 * charged / fmax(tic_cli_number(macs, "budget"), 1));
         cell(to, text);
         quantity(to, logical);
         quantity(to, issued);
@@ -249,7 +242,7 @@ static void matrices(FILE *to, const page *p, const char *task, const char **nam
         names[i] = json_string_value(json_array_get(p->steps, (size_t)i));
     json_object_foreach((json_t *)p->methods, name, method) {
         const json_t *e = matrix_of(method, task);
-        const char *metric = words_of(json_object_get(tasks_of(method), task), "metric");
+        const char *metric = tic_cli_text(json_object_get(tasks_of(method), task), "metric");
         for (int i = 0; i < steps * steps; i++) {
             const json_t *row = json_array_get(e, (size_t)(i / steps));
             const json_t *value = json_array_get(row, (size_t)(i % steps));
@@ -335,8 +328,8 @@ static void draw_page(FILE *to, const void *what) {
     tic_draw_words(to, p->run);
     fprintf(to, "</h1>\n<p>%zu methods, %zu steps; model %s, batch %.0f, seed %.0f, %s",
             json_object_size(p->methods), json_array_size(p->steps),
-            words_of(p->experiment, "model"), number_of(p->experiment, "batch"),
-            number_of(p->experiment, "seed"), words_of(p->experiment, "precision"));
+            tic_cli_text(p->experiment, "model"), tic_cli_number(p->experiment, "batch"),
+            tic_cli_number(p->experiment, "seed"), tic_cli_text(p->experiment, "precision"));
     fputs(". Errors are the standard errors of the evaluation sets' sizes.</p>\n", to);
     spending_figures(to, p, d->bars);
     spending_table(to, p);

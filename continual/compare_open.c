@@ -4,6 +4,7 @@
 #include "verify.h"
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- one run --------------------------------------------------------------------------------- */
 
@@ -107,12 +108,25 @@ static void join_group(tic_comparison *c, int i) {
     c->list[i].group = c->groups++;
 }
 
+/* A run beside itself would count its seed twice. */
+static tic_status each_once(const char *const *runs, int count, tic_error *err) {
+    struct stat folders[TIC_COMPARED_MAX] = {{0}};
+    for (int i = 0; i < count; i++) {
+        const bool there = stat(runs[i], &folders[i]) == 0; /* opening it says why not */
+        for (int k = 0; k < i && there; k++)
+            if (folders[k].st_dev == folders[i].st_dev && folders[k].st_ino == folders[i].st_ino)
+                return tic_fail(err, TIC_EUSAGE, "%s and %s are the same run", runs[k], runs[i]);
+    }
+    return TIC_OK;
+}
+
 tic_status tic_comparison_open(tic_comparison *c, const char *const *runs, int count,
                                tic_error *err) {
     *c = (tic_comparison){.count = 0};
     if (count > TIC_COMPARED_MAX)
         return tic_fail(err, TIC_EUSAGE, "%d runs; at most %d can be compared", count,
                         TIC_COMPARED_MAX);
+    TIC_TRY(each_once(runs, count, err));
     TIC_TRY(tic_alloc(&c->list, (size_t)count, sizeof *c->list, err));
     for (int i = 0; i < count; i++) {
         c->count = i + 1; /* before it is opened, so that a failure frees what is there */

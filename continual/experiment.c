@@ -201,7 +201,9 @@ bool tic_experiment_iid(const tic_experiment *experiment) {
 
 tic_status tic_experiment_check(const tic_experiment *experiment, tic_error *err) {
     const tic_method *methods[TIC_METHODS_MAX];
+    char words[TIC_KEYWORDS][64];
     int count;
+    TIC_TRY(tic_keywords_split(experiment->keywords, words, &count, err));
     if (experiment->data[0] == '\0')
         return tic_fail(err, TIC_EUSAGE, "data: no folder given (--data DIR)");
     if (experiment->out[0] == '\0')

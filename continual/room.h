@@ -151,6 +151,8 @@ struct tic_tasks {
     tic_static *fixed;
     int64_t pictures, captions; /* encoded in one evaluation */
 };
+/* "a,b,c" into at most TIC_KEYWORDS texts; TIC_EUSAGE for more, and for an empty or a long one. */
+tic_status tic_keywords_split(const char *list, char (*out)[64], int *count, tic_error *err);
 tic_status tic_score_add(tic_scores *scores, const char *task, const char *metric, int step,
                          double value, int64_t pairs, tic_error *err);
 

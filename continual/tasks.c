@@ -267,16 +267,16 @@ static tic_status mark_domains(const loading *l, tic_held_out *held, const uint3
 
 /* ---- keywords ------------------------------------------------------------------------------ */
 
-static tic_status read_keywords(loading *l, tic_error *err) {
-    const char *at = l->options->keywords;
-    tic_tasks *tasks = l->tasks;
-    for (; at != NULL && *at != '\0'; at += *at == ',') {
+tic_status tic_keywords_split(const char *list, char (*out)[64], int *count, tic_error *err) {
+    *count = 0;
+    for (const char *at = list; at != NULL && *at != '\0'; at += *at == ',') {
         size_t length = strcspn(at, ",");
-        if (length == 0 || length >= 64 || tasks->keywords == TIC_KEYWORDS)
+        if (length == 0 || length >= 64 || *count == TIC_KEYWORDS)
             return tic_fail(err, TIC_EUSAGE,
                             "keywords: at most %d words of 1 to 63 bytes, separated by commas",
                             TIC_KEYWORDS);
-        memcpy(tasks->keyword[tasks->keywords++], at, length);
+        memset(out[*count], 0, 64);
+        memcpy(out[(*count)++], at, length);
         at += length;
     }
     return TIC_OK;
@@ -365,7 +365,7 @@ static tic_status load_all(loading *l, const char *data, const tic_steps *steps,
     tic_tasks *tasks = l->tasks;
     TIC_TRY(tic_alloc(&tasks->step, (size_t)steps->count, sizeof(tic_held_out), err));
     tasks->steps = steps->count;
-    TIC_TRY(read_keywords(l, err));
+    TIC_TRY(tic_keywords_split(l->options->keywords, tasks->keyword, &tasks->keywords, err));
     if (data != NULL) {
         TIC_TRY(load_classes(l, data, err));
         TIC_TRY(choose_domains(l, steps, err));

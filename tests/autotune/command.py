@@ -10,13 +10,12 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from tiny_model import tiny_model
+
 TICLIP = sys.argv.pop(1)
 WORLD = os.path.join(os.environ["TIC_TINY_WORLD"], "plain")
-MODEL = {"embed_dim": 32,
-         "vision_cfg": {"image_size": 16, "layers": 2, "width": 32, "head_width": 16,
-                        "patch_size": 8},
-         "text_cfg": {"context_length": 24, "vocab_size": 600, "width": 32, "heads": 2,
-                      "layers": 2}}
+MODEL = tiny_model(layers=2)
 
 
 class Tune(unittest.TestCase):

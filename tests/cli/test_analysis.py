@@ -4,18 +4,19 @@ and matrices are known by hand, or computed here from `ticlip embed`'s files."""
 import array
 import json
 import math
+import os
 import statistics
+import sys
 import xml.dom.minidom
 
 import harness
 import pictures
 from harness import BAD_INPUT, USAGE, sample
 
-MODEL = {"embed_dim": 32,
-         "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "head_width": 16,
-                        "patch_size": 8},
-         "text_cfg": {"context_length": 24, "vocab_size": 514, "width": 32, "heads": 2,
-                      "layers": 1}}
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from tiny_model import tiny_model
+
+MODEL = tiny_model(vocab_size=514)
 YEAR = {2016: 1451606400, 2017: 1483228800, 2018: 1514764800, 2019: 1546300800}
 DAY = 86400
 

@@ -5,15 +5,15 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import unittest
 
 import harness
 
-MODEL = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
-    "text_cfg": {"context_length": 24, "vocab_size": 600, "width": 32, "heads": 2, "layers": 1},
-}
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from tiny_model import tiny_model
+
+MODEL = tiny_model()
 SAME = ("problem", "kernel", "holds", "stepped_issued", "stepped_certified", "caught_size",
         "micro_kernel_calls", "logical", "issued", "certified")
 

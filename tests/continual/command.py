@@ -12,13 +12,12 @@ import tempfile
 import time
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from tiny_model import tiny_model
+
 TICLIP = sys.argv.pop(1)
 WORLD = os.path.join(os.environ["TIC_TINY_WORLD"], "plain")
-MODEL = {"embed_dim": 32,
-         "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "head_width": 16,
-                        "patch_size": 8},
-         "text_cfg": {"context_length": 24, "vocab_size": 600, "width": 32, "heads": 2,
-                      "layers": 1}}
+MODEL = tiny_model()
 
 
 class Page(html.parser.HTMLParser):
@@ -178,6 +177,12 @@ class Command(unittest.TestCase):
         self.assertEqual(list(json.loads(done.stdout)["methods"]), ["sequential"])
         self.call(self.line("b", "--methods", "sequential"))
         self.assertEqual(self.weights("e"), self.weights("b"))
+
+    def test_keywords_are_refused_before_anything_is_read(self):
+        for words in ("a,,b", "w" * 64, ",".join("abcdefghijklmnopq")):
+            done = self.call(self.line("k", "--keywords", words), code=2)
+            self.assertIn("keywords: at most 16 words", done.stderr)
+            self.assertFalse(os.path.exists(os.path.join(self.folder.name, "k")))
 
     def test_dry_run_trains_nothing(self):
         done = self.call(self.line("d", "--dry-run"))

@@ -16,15 +16,14 @@ import tempfile
 import time
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from tiny_model import tiny_model
+
 TICLIP = sys.argv.pop(1)
 WORLD = os.path.join(os.environ["TIC_TINY_WORLD"], "full")
 # The digest of the paper, word for word.
 TABLE_2 = pathlib.Path(__file__).resolve().parents[1] / "golden" / "paper_table_2.md"
-MODEL = {"embed_dim": 32,
-         "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "head_width": 16,
-                        "patch_size": 8},
-         "text_cfg": {"context_length": 24, "vocab_size": 600, "width": 32, "heads": 2,
-                      "layers": 1}}
+MODEL = tiny_model()
 BENCHMARKS = {"TiC-YFCC": "tic-yfcc", "TiC-RedCaps": "tic-redcaps",
               "TiC-DataComp M": "tic-datacomp-m", "TiC-DataComp L": "tic-datacomp-l",
               "TiC-DataComp XL, Bestpool": "tic-datacomp-xl"}
@@ -245,8 +244,11 @@ class Compare(unittest.TestCase):
         self.assertIn("oracle", self.compare(alone, "--paper", "tic-yfcc", code=2))
         other = self.train("decayed", "--weight-decay", "0.1")
         self.assertIn("weight-decay", self.compare(self.runs[0], other, "--paper", "tic-yfcc", code=4))
-        self.assertIn("repeats", self.compare(self.runs[0], self.runs[0], "--paper", "tic-yfcc",
-                                              code=4))
+        self.assertIn("repeats", self.compare(self.runs[0], self.copied("again"), "--paper",
+                                              "tic-yfcc", code=4))
+        for paper in ([], ["--paper", "tic-yfcc"]):
+            self.assertIn("are the same run",
+                          self.compare(self.runs[0], self.runs[0] + os.sep, *paper, code=2))
 
     # ---- what is no result --------------------------------------------------------------------
 

@@ -15,13 +15,12 @@ import tempfile
 import time
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from tiny_model import tiny_model
+
 TICLIP = sys.argv.pop(1)
 WORLD = os.path.join(os.environ["TIC_TINY_WORLD"], "plain")
-MODEL = {"embed_dim": 32,
-         "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "head_width": 16,
-                        "patch_size": 8},
-         "text_cfg": {"context_length": 24, "vocab_size": 600, "width": 32, "heads": 2,
-                      "layers": 1}}
+MODEL = tiny_model()
 # What a changed ledger whose chain was made whole again cannot be told from a true one by: times and
 # the machine. (The chain's own fields are made anew.)
 UNPROVEN = {"time", "seconds", "machine", "seq", "prev"}
