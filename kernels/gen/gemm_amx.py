@@ -50,6 +50,7 @@ def step(out, rows, begin=None, finish=False):
             out.line(f"{pad}finish_some(&r, per_step);")
         if n == rows:
             out.line(f"{pad}ask(&next);")
+            out.line(f"{pad}ask_out(&out);")
         if held.get(("b", regs.b[j])) != j:
             out.line(f"{pad}TIC_TILE_LOAD({regs.b[j]}, b + {j} * TIC_TILE_BYTES, 64);")
             held["b", regs.b[j]] = j
@@ -87,6 +88,9 @@ TIC_PRODUCT_BF16 static void band_{rows}_{name}(const tic_amx_band *band) {{
             const unsigned char *b = band->b + q * band->b_panel + first * TIC_AMX_PANEL_STEP;
             if (q == 0)
                 ahead_strip(&next, band, s, first);
+            rows_out out = {{.left = 0}};
+            if (first + n == band->steps)
+                out = out_begin(band, {rows}, s, q, n);
             if (to != NULL) {{""")
     step(out, rows, begin="next")
     out.block("""
@@ -178,6 +182,60 @@ TIC_INLINE void ask(lines_ahead *next) {
             next->left--;
         }
     }
+}
+
+/* What the epilogue reads and writes of a block is asked for, into L2, while the block is multiplied:
+ * its rows are finished amid the next one's products, and a store that waits for its line holds up
+ * the loads of tiles behind it. A block has a line or two of each row, a row apart: no stream that
+ * the CPU would foresee. */
+typedef struct rows_out {
+    const char *c, *other[3];      /* next row of C; of pre, grad and residual, NULL: there is none */
+    int64_t c_step, other_step[3]; /* bytes to the row after it */
+    int64_t left, per_step;        /* rows */
+    bool c_wide, wide[3], more;    /* f32: two lines a row; whether there are others */
+} rows_out;
+
+TIC_INLINE rows_out out_begin(const tic_amx_band *band, int tiles, int64_t s, int64_t q, int64_t n) {
+    const tic_gemm_args *args = band->args;
+    const int64_t rows = 16 * tiles, i = band->i0 + s * rows, j = band->j0 + q * TIC_AMX_PANEL;
+    const row_of c = row_at(args->c, i, j);
+    const row_of other[3] = {row_at(args->pre, i, j), row_at(args->grad_pre, i, j),
+                             row_at(tic_f32(args->residual, args->ld_residual), i, j)};
+    rows_out out = {.c = c.data, .c_step = c.step, .c_wide = c.type == TIC_F32};
+    out.left = args->m - i < rows ? args->m - i : rows;
+    out.per_step = (out.left + n - 1) / n;
+    for (int y = 0; y < 3; y++) {
+        out.other[y] = other[y].data;
+        out.other_step[y] = other[y].step;
+        out.wide[y] = other[y].type == TIC_F32;
+        out.more |= other[y].data != NULL;
+    }
+    return out;
+}
+
+TIC_INLINE void ask_line(const char *at, bool wide) {
+    __builtin_prefetch(at, 0, 2);
+    if (wide)
+        __builtin_prefetch(at + 64, 0, 2);
+}
+
+static __attribute__((noinline)) void ask_others(rows_out *out, int64_t rows) {
+    for (int y = 0; y < 3; y++)
+        for (int64_t x = 0; out->other[y] != NULL && x < rows; x++) {
+            ask_line(out->other[y], out->wide[y]);
+            out->other[y] += out->other_step[y];
+        }
+}
+
+TIC_INLINE void ask_out(rows_out *out) {
+    const int64_t rows = out->left < out->per_step ? out->left : out->per_step;
+    for (int64_t x = 0; x < rows; x++) {
+        ask_line(out->c, out->c_wide);
+        out->c += out->c_step;
+    }
+    out->left -= rows;
+    if (out->more)
+        ask_others(out, rows);
 }
 
 /* So many rows of the pending block in each of n - 1 steps that none or few are left after them. */
