@@ -15,8 +15,8 @@
  * converted or transposed, or would share sets of L1, are packed.
  *
  * An element's sum is that of its steps in rising order, whatever the chunks; of several spans
- * (k > 4096 where C gathers them) it is the sum of theirs. It depends on the shape, never on the
- * thread count. Rows are padded to 16, columns to 32, k to 32 with zeros: issued are the padded
+ * (longest_span, where C gathers them) it is the sum of theirs. It depends on the shape, never on
+ * the thread count. Rows are padded to 16, columns to 32, k to 32 with zeros: issued are the padded
  * sizes' product. */
 #include "kernels/drive/gemm_amx.h"
 #include "kernels/drive/share.h"
@@ -27,6 +27,8 @@
 enum {
     SLAB = 4096,           /* rows of A packed at a time */
     SPAN = 4096,           /* longest span of k where C gathers the spans' sums */
+    SHORT_SPAN = 512,      /* the same where C stays in L2 and what is packed otherwise would not */
+    IN_L2 = 4 << 20,       /* bytes that do: halves of them in two cores' */
     TILES_A_TASK = 4,      /* of 16 rows or columns, packed by one thread */
     ITEMS_A_THREAD = 4,    /* wanted */
     SERIAL_MACS = 1 << 20, /* below: waking threads costs more than they bring */
@@ -72,13 +74,20 @@ static int64_t chunk_of(int64_t steps, int64_t longest) {
     return 2 * steps <= 3 * longest ? tic_most(1, steps) : equal_parts(steps, longest);
 }
 
+/* Of dW, whose operands are both packed: C travels between spans, or they do. */
+static int64_t longest_span(const tic_gemm_args *args) {
+    const int64_t packed = (args->m + args->n) * args->k * (int64_t)sizeof(tic_bf16);
+    const int64_t c = args->m * args->n * (int64_t)sizeof(float);
+    return args->trans == TIC_TN && c <= IN_L2 && packed > IN_L2 ? SHORT_SPAN : SPAN;
+}
+
 static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_gemm_args *args) {
     shape s = {.args = args, .tier = tier, .direct = tic_gemm_is_direct(args)};
     s.packed = tic_gemm_packed_for(args, &tic_gemm_tiles_micro.format);
     s.steps = tic_amx_steps(args->k);
     s.span = s.steps;
     if (s.direct)
-        s.span = equal_parts(s.steps, SPAN / TIC_TILE_K);
+        s.span = equal_parts(s.steps, longest_span(args) / TIC_TILE_K);
     s.chunk = chunk_of(s.span, tic_most(1, knobs[0] / TIC_TILE_K));
     s.slab = tic_least(args->m, SLAB);
     s.tiles = tic_ceil_div(s.slab, TIC_TILE_ROWS);
@@ -150,6 +159,7 @@ typedef struct pass {         /* what is packed and multiplied between two barri
     int64_t threads;
     int64_t packed; /* first tile of A that is packed */
     bool pack_b;
+    bool by_columns; /* a thread's share are ranges of columns, not bands of rows */
 } pass;
 
 static tic_amx_piece piece_of(const pass *p, tic_mat mat, bool across, int64_t first, int64_t end) {
@@ -289,7 +299,8 @@ static void do_run(tic_ctx *ctx, const shape *s, const pass *p, const run *r, in
 static void do_band(tic_ctx *ctx, const shape *s, const pass *p, int64_t item) {
     const int thread = omp_get_thread_num();
     int64_t range = item / p->bands, band = item % p->bands;
-    if (p->bands % p->threads == 0) { /* a thread's share: its bands, range by range */
+    if (!p->by_columns &&
+        p->bands % p->threads == 0) { /* a thread's share: its bands, range by range */
         const int64_t own = p->bands / p->threads, in = item % (own * p->ranges);
         range = in / own;
         band = item / (own * p->ranges) * own + in % own;
@@ -323,6 +334,14 @@ static void share_out(const shape *s, int threads, pass *p) {
     int64_t wanted = threads == 1 ? 1 : (int64_t)threads * ITEMS_A_THREAD;
     p->threads = threads;
     p->ranges = tic_ceil_div(s->panels, s->range);
+    /* The larger operand that is packed now is then read by the thread that packed it. */
+    p->by_columns = p->pack_b && 2 * s->panels > p->tiles;
+    if (p->by_columns) {
+        p->ranges = tic_least(s->panels, tic_round_up(p->ranges, threads));
+        p->bands = tic_most(tic_ceil_div(strips_all, s->band), tic_ceil_div(wanted, p->ranges));
+        p->bands = tic_least(strips_all, p->bands);
+        return;
+    }
     p->bands = tic_ceil_div(strips_all, s->band);
     p->bands = tic_most(p->bands, tic_ceil_div(wanted, p->ranges));
     p->bands = tic_least(strips_all, tic_ceil_div(p->bands, threads) * threads);
