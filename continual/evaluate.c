@@ -111,6 +111,8 @@ static tic_status score_retrieval(const scoring *s, const char *task, int step, 
                                   const float *text, int64_t n, tic_error *err) {
     const feature_rows images = {image, NULL, n}, texts = {text, NULL, n};
     int64_t to_text, to_image;
+    if (n < 1)
+        return tic_fail(err, TIC_EINPUT, "step %d holds out no pair to evaluate on", step + 1);
     TIC_TRY(count_hits(s, images, texts, &to_text, err));
     TIC_TRY(count_hits(s, texts, images, &to_image, err));
     return add_share(s, task, "mean_recall@1", step, (double)(to_text + to_image), 2.0 * (double)n,

@@ -68,15 +68,15 @@ static tic_status verify_list(const tic_verifying *v, const char *name, const js
 
 /* ---- what it cost ---------------------------------------------------------------------------- */
 
-/* Evaluations of a run issue the same, on kernels of one kind: a run may have moved to a machine
- * that has others. */
+/* Evaluations of a run issue the same, by the same kernels: a run may have moved to a machine or a
+ * ticlip that has others. */
 static bool one_machine(const tic_verifying *v) {
-    const char *isa = tic_json_string(json_object_get(v->begun, "machine"), "isa");
+    const char *first = tic_json_string(json_object_get(v->begun, "machine"), "fingerprint");
     size_t i;
     json_t *event;
     json_array_foreach(v->s.ledger.events, i, event) {
         if (is_text(event, "event", "resume") &&
-            !is_text(json_object_get(event, "machine"), "isa", isa))
+            !is_text(json_object_get(event, "machine"), "fingerprint", first))
             return false;
     }
     return true;
@@ -134,12 +134,13 @@ tic_status tic_verify_scores(const tic_verifying *v, const tic_item *item, const
 
 /* ---- computed again -------------------------------------------------------------------------- */
 
-/* On kernels of the kind that the run had. */
+/* By the kernels that the run had. */
 static tic_status verify_issued_again(const tic_verifying *v, const tic_item *item,
                                       const char *name, uint64_t issued) {
-    const char *isa = tic_isa_name(tic_ctx_isa(v->s.ctx));
+    char here[TIC_FINGERPRINT_TEXT];
     tic_spent told;
-    if (!one_machine(v) || !is_text(json_object_get(v->begun, "machine"), "isa", isa) ||
+    tic_fingerprint(v->s.ctx, here);
+    if (!one_machine(v) || !is_text(json_object_get(v->begun, "machine"), "fingerprint", here) ||
         !tic_spent_read(json_object_get(tic_item_evaluated(&v->s, item), "spent"), &told) ||
         told.by[TIC_FOR_EVALUATION].issued == issued)
         return TIC_OK;
