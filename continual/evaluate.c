@@ -254,6 +254,17 @@ tic_status tic_mean_retrieval(tic_model *model, int64_t batch, const tic_tasks *
     return TIC_OK;
 }
 
+uint64_t tic_retrieval_macs(const tic_config *config, const tic_tasks *tasks, int steps) {
+    uint64_t sum = 0;
+    for (int step = 0; step < steps; step++) {
+        const tic_held_out *held = &tasks->step[step];
+        sum += tic_logical_image(config, held->n, false) +
+               tic_logical_text(config, held->n, held->texts.offsets, false) +
+               2 * (uint64_t)(held->n * held->n * config->embed_dim);
+    }
+    return sum;
+}
+
 /* ---- static sets --------------------------------------------------------------------------- */
 
 /* Captions belong to pictures, several to one. */

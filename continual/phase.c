@@ -26,7 +26,9 @@ tic_status tic_phase_write(const char *path, const float *values, size_t count,
 tic_status tic_phase_read(const char *path, float *values, size_t count, tic_spent *spent,
                           tic_error *err) {
     tic_safetensors *file;
-    TIC_TRY(tic_safetensors_open_summed(&file, path, err));
+    tic_error why = {TIC_OK, ""};
+    if (tic_safetensors_open_summed(&file, path, &why) != TIC_OK)
+        return tic_fail(err, why.status, "%.500s; remove it to compute it again", why.text);
     const tic_array *array = tic_safetensors_find(file, "values");
     const char *text = tic_safetensors_metadata(file, "spent");
     json_t *json = json_loads(text != NULL ? text : "", 0, NULL);

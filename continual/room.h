@@ -188,6 +188,8 @@ typedef struct tic_session {
 } tic_session;
 /* Each opens one part; tic_session_close frees whatever is there. */
 tic_status tic_session_data(tic_session *s, tic_error *err); /* index and steps */
+/* The shards indexed anew, whatever is saved; *out is the caller's. */
+tic_status tic_session_index_again(const tic_session *s, tic_index **out, tic_error *err);
 /* `saved` if the file exists, else the settings' vocabulary, else one trained on the captions of
  * the first step (later steps' words are not looked at in advance). Sets config.vocab_size. */
 tic_status tic_session_vocab(tic_session *s, const char *saved, tic_error *err);
@@ -333,6 +335,8 @@ tic_status tic_patch(tic_session *s, const char *before, int step, double *coeff
  * is the caller's to say. */
 tic_status tic_mean_retrieval(tic_model *model, int64_t batch, const tic_tasks *tasks, int steps,
                               double *mean, tic_error *err);
+uint64_t tic_retrieval_macs(const tic_config *config, const tic_tasks *tasks,
+                            int steps); /* logical, of one such mean */
 
 /* ---- results (results.c) ------------------------------------------------------------------- */
 

@@ -65,11 +65,17 @@ tic_status tic_item_take_over(tic_session *s, const tic_item *from, const tic_it
                               tic_error *err);
 
 /* ---- run_pool.c ---- */
+bool tic_item_selects(const tic_item *item); /* its pool is one by alignment */
 /* What items[i] trains on (tic_step_pool); `items` holds the method's earlier steps too. A pool by
  * alignment asks the model in `from`; *before is what that cost. *pool is the caller's (tic_free).
  */
 tic_status tic_item_pool(tic_session *s, const tic_item *items, int i, const char *from,
                          tic_spent *before, uint32_t **pool, size_t *size, tic_error *err);
+/* Pool of the step before, for EWC's Fisher pass; *pool is the caller's (tic_free). How much a step
+ * draws may decide its pool, and only its own item knows that; one step alone (`ticlip train`) has
+ * none before it, and takes that for as long as itself. */
+tic_status tic_item_fisher_pool(tic_session *s, const tic_item *items, int i, uint32_t **pool,
+                                size_t *size, tic_error *err);
 /* SHA-256 over the identities of the pool's pairs, in order. */
 void tic_pool_hash(const tic_session *s, const uint32_t *pool, size_t size, char hex[65]);
 

@@ -2,8 +2,9 @@
  * where the method asks it. */
 #include "run.h"
 
-static bool by_alignment(const tic_method *method) {
-    return method->pool == TIC_POOL_LOW || method->pool == TIC_POOL_HIGH;
+bool tic_item_selects(const tic_item *item) {
+    return item->step > 0 &&
+           (item->method->pool == TIC_POOL_LOW || item->method->pool == TIC_POOL_HIGH);
 }
 
 /* Pairs that each step up to the item's draws. One step alone (`ticlip train`) knows its own. */
@@ -26,7 +27,7 @@ tic_status tic_item_pool(tic_session *s, const tic_item *items, int i, const cha
     *before = (tic_spent){.iterations = 0};
     *pool = NULL;
     *size = 0;
-    if (item->step > 0 && by_alignment(item->method)) {
+    if (tic_item_selects(item)) {
         TIC_TRY(tic_item_folder(s, item, folder, err));
         TIC_TRY(tic_make_folder(folder, err));
         TIC_TRY(tic_select_alignment(s, item->step, from, folder, &alignment, before, err));
@@ -46,6 +47,17 @@ tic_status tic_item_pool(tic_session *s, const tic_item *items, int i, const cha
     tic_free(draws);
     tic_free(alignment);
     return status;
+}
+
+tic_status tic_item_fisher_pool(tic_session *s, const tic_item *items, int i, uint32_t **pool,
+                                size_t *size, tic_error *err) {
+    tic_item alone = items[i];
+    tic_spent none;
+    alone.step--;
+    const bool listed =
+        i > 0 && items[i - 1].method == items[i].method && items[i - 1].step == alone.step;
+    return tic_item_pool(s, listed ? items : &alone, listed ? i - 1 : 0, NULL, &none, pool, size,
+                         err);
 }
 
 void tic_pool_hash(const tic_session *s, const uint32_t *pool, size_t size, char hex[65]) {

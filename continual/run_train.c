@@ -102,22 +102,13 @@ static double peak_of(const tic_experiment *x, bool anew, int step) {
     return lr;
 }
 
-/* Pool of the step before, for EWC's Fisher pass; *pool is the caller's (tic_free). How much a step
- * draws may decide its pool, and only its own item knows that; one step alone (`ticlip train`) has
- * none before it, and takes that for as long as itself. */
 static tic_status fisher_pool(tic_session *s, const tic_item *items, int i, tic_job *job,
                               uint32_t **pool, tic_error *err) {
-    tic_item alone = items[i];
-    tic_spent none;
     *pool = NULL;
     if (tic_job_penalty(job) != TIC_PENALTY_EWC)
         return TIC_OK;
-    alone.step--;
     job->fisher_pairs = tic_fisher_pairs(s->x, &s->steps, items[i].step);
-    const bool listed =
-        i > 0 && items[i - 1].method == items[i].method && items[i - 1].step == alone.step;
-    TIC_TRY(tic_item_pool(s, listed ? items : &alone, listed ? i - 1 : 0, NULL, &none, pool,
-                          &job->fisher_pool_size, err));
+    TIC_TRY(tic_item_fisher_pool(s, items, i, pool, &job->fisher_pool_size, err));
     job->fisher_pool = *pool;
     return TIC_OK;
 }

@@ -59,6 +59,8 @@ tic_status tic_select_alignment(tic_session *s, int step, const char *from, cons
         status = tic_alloc(&c.alignment, c.count, sizeof(float), err);
     if (status == TIC_OK && tic_file_exists(path))
         status = tic_phase_read(path, c.alignment, c.count, spent, err);
+    else if (status == TIC_OK && s->model == NULL) /* of a run that is only looked at */
+        status = tic_fail(err, TIC_EINPUT, "%s: it is missing", path);
     else if (status == TIC_OK)
         status = measure(&c, from, path, spent, err);
     tic_free(c.pairs);

@@ -14,20 +14,29 @@ tic_status tic_session_path(const tic_session *s, char out[TIC_PATH], const char
 
 /* ---- data ---------------------------------------------------------------------------------- */
 
-static tic_status open_index(tic_session *s, const char *path, tic_error *err) {
+static tic_index_options index_options(const tic_session *s) {
     const tic_experiment *x = s->x;
-    tic_index_options options = {.threads = (int)x->threads,
-                                 .filter = x->filter,
-                                 .time_field = x->time_field,
-                                 .max_bad = (uint64_t)x->max_bad,
-                                 .progress = tic_prepare_progress,
-                                 .stop = tic_prepare_stop,
-                                 .user = (void *)s->hooks};
-    TIC_TRY(tic_index_load(&s->index, path, x->data, &options, err));
+    return (tic_index_options){.threads = (int)x->threads,
+                               .filter = x->filter,
+                               .time_field = x->time_field,
+                               .max_bad = (uint64_t)x->max_bad,
+                               .progress = tic_prepare_progress,
+                               .stop = tic_prepare_stop,
+                               .user = (void *)s->hooks};
+}
+
+static tic_status open_index(tic_session *s, const char *path, tic_error *err) {
+    const tic_index_options options = index_options(s);
+    TIC_TRY(tic_index_load(&s->index, path, s->x->data, &options, err));
     if (s->index != NULL)
         return TIC_OK;
-    TIC_TRY(tic_index_build(&s->index, x->data, &options, err));
+    TIC_TRY(tic_index_build(&s->index, s->x->data, &options, err));
     return tic_index_save(s->index, path, err);
+}
+
+tic_status tic_session_index_again(const tic_session *s, tic_index **out, tic_error *err) {
+    const tic_index_options options = index_options(s);
+    return tic_index_build(out, s->x->data, &options, err);
 }
 
 tic_status tic_session_data(tic_session *s, tic_error *err) {

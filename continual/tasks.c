@@ -36,10 +36,8 @@ static tic_status texts_put(tic_texts *texts, const int32_t *ids, int count, tic
 }
 
 static tic_status texts_add(tic_texts *texts, const loading *l, const char *text, tic_error *err) {
-    int32_t ids[1024];
+    int32_t ids[TIC_CONTEXT_MAX];
     int count;
-    if (l->context > 1024)
-        return tic_fail(err, TIC_EUSAGE, "context length %d is over 1024", l->context);
     TIC_TRY(tic_tokenize_caption(l->vocab, text, l->context, ids, &count, err));
     return texts_put(texts, ids, count, err);
 }

@@ -152,7 +152,9 @@ tic_status tic_board_check(const char *path, int *records, tic_error *err) {
         at += HEAD + length + TAIL;
     }
     tic_free(bytes);
-    return at == size ? TIC_OK : tic_fail(err, TIC_EINPUT, "%s@%zu: no whole record", path, at);
+    return at == size && *records > 0
+               ? TIC_OK
+               : tic_fail(err, TIC_EINPUT, "%s@%zu: no whole record", path, at);
 }
 
 void tic_board_free(tic_board *board) {

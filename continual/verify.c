@@ -131,8 +131,8 @@ static tic_status verify_items(tic_verifying *v) {
             TIC_TRY(tic_verify_state(v, i, name));
             continue;
         }
+        TIC_TRY(tic_verify_checkpoint(v, item, name)); /* what is read of it is whole */
         TIC_TRY(tic_verify_training(v, i, name));
-        TIC_TRY(tic_verify_checkpoint(v, item, name));
         TIC_TRY(tic_verify_scores(v, item, name));
         done++;
         scored += tic_item_evaluated(&v->s, item) != NULL;
@@ -170,7 +170,8 @@ static bool is_coefficient(const json_t *value) {
 static tic_status verify_note(const tic_verifying *v, const json_t *event, bool at_iteration) {
     const char *kind = tic_json_string(event, "event");
     const tic_item *item = item_of(v, event);
-    const json_int_t at = json_integer_value(json_object_get(event, "iteration"));
+    const json_t *iteration = json_object_get(event, "iteration");
+    const json_int_t at = json_is_integer(iteration) ? json_integer_value(iteration) : -1;
     const json_int_t line = json_integer_value(json_object_get(event, "seq"));
     if (item == NULL)
         return tic_broken(v, "ledger", "line %lld, %s: the settings ask for no step %s of \"%s\"",
@@ -183,6 +184,49 @@ static tic_status verify_note(const tic_verifying *v, const json_t *event, bool 
         return tic_broken(v, "ledger", "line %lld, %s: a coefficient that is not tried",
                           (long long)line + 1, kind);
     return TIC_OK;
+}
+
+/* Of one kind, about one step: how many, and which lines the first and the last are. */
+typedef struct lines_of {
+    size_t count, first, last;
+} lines_of;
+
+static lines_of find_lines(const tic_verifying *v, const char *kind, const tic_item *item) {
+    lines_of found = {.count = 0};
+    size_t i;
+    json_t *event;
+    json_array_foreach(v->s.ledger.events, i, event) {
+        if (strcmp(tic_json_string(event, "event"), kind) != 0 || item_of(v, event) != item)
+            continue;
+        found.first = found.count++ == 0 ? i : found.first;
+        found.last = i;
+    }
+    return found;
+}
+
+/* A step begins, once; is patched, by methods that patch and from a model to patch with; ends; is
+ * evaluated. One that took over another's training has the last two only. */
+static tic_status verify_course(const tic_verifying *v, const tic_item *item) {
+    const lines_of begun = find_lines(v, "step_start", item);
+    const lines_of patched = find_lines(v, "patched", item);
+    const lines_of ended = find_lines(v, "step_end", item);
+    const lines_of scored = find_lines(v, "evaluation", item);
+    const bool patches = item->method->start == TIC_START_PATCHED && !tic_item_anew(item);
+    const char *wrong = NULL;
+    if (begun.count != (item->same_as < 0 && (ended.count > 0 || begun.count > 0)))
+        wrong = "begins";
+    else if (ended.count > 1 || (begun.count > 0 && ended.count > 0 && ended.first < begun.first))
+        wrong = "ends";
+    else if (patches ? ended.count > 0 && (patched.count < 1 || patched.last > ended.first ||
+                                           patched.first < begun.first)
+                     : patched.count > 0)
+        wrong = "is patched";
+    else if (scored.count > 1 ||
+             (scored.count > 0 && (ended.count < 1 || scored.first < ended.first)))
+        wrong = "is evaluated";
+    return wrong == NULL ? TIC_OK
+                         : tic_broken(v, "ledger", "%s/%s %s not once, or not in its place",
+                                      item->method->name, tic_item_step(&v->s, item), wrong);
 }
 
 /* Every line is of a kind that runs write, about a step of this one. */
@@ -205,6 +249,24 @@ static tic_status verify_notes(const tic_verifying *v) {
         if (kinds[k].of_step)
             TIC_TRY(verify_note(v, event, kinds[k].at_iteration));
     }
+    for (int n = 0; n < v->count; n++)
+        TIC_TRY(verify_course(v, &v->items[n]));
+    return TIC_OK;
+}
+
+/* ---- the index, made again ------------------------------------------------------------------- */
+
+static tic_status verify_index_again(const tic_verifying *v) {
+    tic_index *again;
+    TIC_TRY(tic_session_index_again(&v->s, &again, v->err));
+    const size_t size = tic_index_size(v->s.index);
+    const bool same =
+        tic_index_size(again) == size &&
+        memcmp(tic_index_pairs(again), tic_index_pairs(v->s.index), size * sizeof(tic_pair)) == 0;
+    tic_index_free(again);
+    if (!same)
+        return tic_broken(v, "index.bin", "the shards say otherwise of times or places");
+    tic_claim(v, "index.bin", "the shards indexed again: the same %zu pairs", size);
     return TIC_OK;
 }
 
@@ -228,7 +290,10 @@ static tic_status verify(tic_verifying *v) {
     TIC_TRY(tic_verify_padding(v));
     TIC_TRY(tic_verify_asked(v));
     TIC_TRY(verify_items(v));
-    return v->options->deep > 0 ? tic_verify_deep(v) : TIC_OK;
+    if (v->options->deep == 0)
+        return TIC_OK;
+    TIC_TRY(verify_index_again(v));
+    return tic_verify_deep(v);
 }
 
 tic_status tic_verify(const char *run, const tic_verify_options *options, tic_error *err) {

@@ -43,6 +43,17 @@ typedef struct tic_walked { /* of a step, walked from its first pair to its last
     char order[65];
 } tic_walked;
 tic_status tic_verify_padding(tic_verifying *v);
+/* `item`'s stream over its iterations, added to *out. */
+tic_status tic_verify_walk(tic_verifying *v, const tic_item *item, const uint32_t *pool,
+                           size_t size, tic_walked *out);
+/* Adds what the text tower needs forward for the captions of these pairs. */
+tic_status tic_verify_captions(tic_verifying *v, const uint32_t *pairs, size_t count,
+                               uint64_t *forward);
+/* The ledger's `spent` is one, with nothing beside. */
+tic_status tic_verify_spent(const tic_verifying *v, const char *name, const json_t *told,
+                            tic_spent *spent);
+tic_status tic_verify_purpose(const tic_verifying *v, const char *name, tic_purpose purpose,
+                              const tic_spent *spent, uint64_t logical);
 tic_status tic_verify_training(tic_verifying *v, int i, const char *name);
 /* `item` is items[i], or as much of it as is done: its pool, start and `order` are what the
  * settings give; *walked is filled. */
@@ -53,6 +64,9 @@ tic_status tic_verify_shapes(tic_verifying *v, const tic_item *item, const char 
                              const tic_spent *spent, const tic_walked *walked);
 /* A path's end, of whole names: a run may have been moved since its folders were named. */
 bool tic_path_ends(const char *path, const char *end);
+/* verify_phases.c: what items[i] spent beside training; ended: patching too. */
+tic_status tic_verify_phases(tic_verifying *v, int i, const char *name, const tic_spent *spent,
+                             bool ended);
 /* verify_state.c. Of a step that has not ended: its saved state, where there is one. */
 tic_status tic_verify_state(tic_verifying *v, int i, const char *name);
 /* verify_scores.c: first what is asked, which the others hold evaluations against. */

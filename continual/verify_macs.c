@@ -7,8 +7,7 @@
 
 /* Tokens of the pair's caption, counted once. */
 static tic_status tokens_of(tic_verifying *v, uint32_t pair, int *tokens) {
-    enum { MOST = 4096 };
-    int32_t ids[MOST];
+    int32_t ids[TIC_CONTEXT_MAX];
     char *text;
     if (v->tokens[pair] == 0) {
         TIC_TRY(tic_index_caption(v->s.index, pair, &text, v->err));
@@ -57,8 +56,8 @@ static void add_layers(const tic_verifying *v, const uint64_t *seen, tic_walked 
     }
 }
 
-static tic_status walk(tic_verifying *v, const tic_item *item, const uint32_t *pool, size_t size,
-                       tic_walked *out) {
+tic_status tic_verify_walk(tic_verifying *v, const tic_item *item, const uint32_t *pool,
+                           size_t size, tic_walked *out) {
     const tic_pair *pairs = tic_index_pairs(v->s.index);
     const uint64_t seed = tic_stream_seed(v->x.seed, item->step);
     const int64_t batch = v->x.batch;
@@ -81,6 +80,20 @@ static tic_status walk(tic_verifying *v, const tic_item *item, const uint32_t *p
     }
     if (status == TIC_OK)
         add_layers(v, costs.seen, out);
+    tic_free(costs.forward);
+    return status;
+}
+
+tic_status tic_verify_captions(tic_verifying *v, const uint32_t *pairs, size_t count,
+                               uint64_t *forward) {
+    text_costs costs;
+    TIC_TRY(text_costs_of(v, &costs));
+    tic_status status = TIC_OK;
+    for (size_t i = 0; i < count && status == TIC_OK; i++) {
+        int tokens = 0;
+        status = tokens_of(v, pairs[i], &tokens);
+        *forward += costs.forward[tokens];
+    }
     tic_free(costs.forward);
     return status;
 }
@@ -153,8 +166,8 @@ static tic_status verify_budget(const tic_verifying *v, const tic_item *item, co
     return TIC_OK;
 }
 
-static tic_status verify_purpose(const tic_verifying *v, const char *name, tic_purpose purpose,
-                                 const tic_spent *spent, uint64_t logical) {
+tic_status tic_verify_purpose(const tic_verifying *v, const char *name, tic_purpose purpose,
+                              const tic_spent *spent, uint64_t logical) {
     if (spent->by[purpose].logical == logical)
         return TIC_OK;
     return tic_broken(v, name, "%llu logical MACs for %s, the shapes need %llu",
@@ -229,10 +242,10 @@ tic_status tic_verify_shapes(tic_verifying *v, const tic_item *item, const char 
     double ratio = 1;
     if (teacher)
         loss += n * tic_distill_macs(batch, c->embed_dim, c->embed_dim, true);
-    TIC_TRY(verify_purpose(v, name, TIC_FOR_FORWARD, spent, forward + loss));
-    TIC_TRY(verify_purpose(v, name, TIC_FOR_BACKWARD, spent, backward));
-    TIC_TRY(verify_purpose(v, name, TIC_FOR_RECOMPUTE, spent, again ? forward : 0));
-    TIC_TRY(verify_purpose(v, name, TIC_FOR_TEACHER, spent, teacher ? forward : 0));
+    TIC_TRY(tic_verify_purpose(v, name, TIC_FOR_FORWARD, spent, forward + loss));
+    TIC_TRY(tic_verify_purpose(v, name, TIC_FOR_BACKWARD, spent, backward));
+    TIC_TRY(tic_verify_purpose(v, name, TIC_FOR_RECOMPUTE, spent, again ? forward : 0));
+    TIC_TRY(tic_verify_purpose(v, name, TIC_FOR_TEACHER, spent, teacher ? forward : 0));
     TIC_TRY(verify_layers(v, item, name, spent, walked, loss));
     TIC_TRY(verify_issued(v, name, spent, &ratio));
     tic_claim(v, name,
@@ -292,7 +305,7 @@ tic_status tic_verify_order(tic_verifying *v, int i, const tic_item *item, const
     TIC_TRY(tic_item_pool(&v->s, v->items, i, from, &none, &pool, &size, v->err));
     tic_pool_hash(&v->s, pool, size, hex);
     *walked = (tic_walked){.order = ""};
-    tic_status status = walk(v, item, pool, size, walked);
+    tic_status status = tic_verify_walk(v, item, pool, size, walked);
     tic_free(pool);
     TIC_TRY(status);
     if (then == NULL || strcmp(then, hex) != 0)
@@ -310,14 +323,24 @@ tic_status tic_verify_order(tic_verifying *v, int i, const tic_item *item, const
     return TIC_OK;
 }
 
+tic_status tic_verify_spent(const tic_verifying *v, const char *name, const json_t *told,
+                            tic_spent *spent) {
+    const bool whole = tic_spent_read(told, spent);
+    json_t *again = whole ? tic_spent_json(spent) : NULL;
+    const bool same = again != NULL && json_equal(again, told);
+    json_decref(again);
+    return same
+               ? TIC_OK
+               : tic_broken(v, name, "the ledger does not tell what it spent, no more and no less");
+}
+
 tic_status tic_verify_training(tic_verifying *v, int i, const char *name) {
     const tic_item *item = &v->items[i];
     const json_t *event = tic_item_ended(&v->s, item);
     json_t *told = json_object_get(event, "spent");
     tic_spent spent;
     tic_walked walked;
-    if (!tic_spent_read(told, &spent))
-        return tic_broken(v, name, "the ledger does not tell what it spent");
+    TIC_TRY(tic_verify_spent(v, name, told, &spent));
     TIC_TRY(verify_budget(v, item, name, event, &spent));
     const char *same_as = json_string_value(json_object_get(event, "same_as"));
     const char *source = item->same_as >= 0 ? v->items[item->same_as].method->name : "";
@@ -336,5 +359,6 @@ tic_status tic_verify_training(tic_verifying *v, int i, const char *name) {
         return TIC_OK;
     }
     TIC_TRY(tic_verify_order(v, i, item, name, spent.order, &walked));
+    TIC_TRY(tic_verify_phases(v, i, name, &spent, true));
     return tic_verify_shapes(v, item, name, &spent, &walked);
 }

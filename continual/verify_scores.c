@@ -32,7 +32,9 @@ static tic_status verify_score(const tic_verifying *v, const char *name, const j
     const json_t *number = json_object_get(score, "value");
     const double value = json_number_value(number), hits = value * asked->value;
     if (!is_text(score, "task", asked->task) || !is_count(score, "step", asked->step))
-        return tic_broken(v, name, "it tells %s of step %lld where %s of step %s is asked",
+        return tic_broken(v, name,
+                          "it tells %s of step %lld where %s of step %s is asked (or the "
+                          "evaluation sets beside the data are others)",
                           tic_json_string(score, "task"),
                           (long long)json_integer_value(json_object_get(score, "step")),
                           asked->task, step_of(v, asked));
@@ -58,11 +60,29 @@ static tic_status verify_list(const tic_verifying *v, const char *name, const js
     for (size_t i = 0; i < told && i < asked; i++)
         TIC_TRY(verify_score(v, name, json_array_get(scores, i), &v->asked.list[i]));
     if (told < asked)
-        return tic_broken(v, name, "%zu scores: %s of step %s is missing", told,
-                          v->asked.list[told].task, step_of(v, &v->asked.list[told]));
+        return tic_broken(v, name,
+                          "%zu scores: %s of step %s is missing (or the evaluation sets beside the "
+                          "data are others)",
+                          told, v->asked.list[told].task, step_of(v, &v->asked.list[told]));
     if (told > asked)
         return tic_broken(v, name, "%zu scores, an evaluation of these data gives %zu", told,
                           asked);
+    return TIC_OK;
+}
+
+/* What took over another's training took over its scores. */
+static tic_status verify_taken_over(const tic_verifying *v, const char *name, const tic_item *item,
+                                    const json_t *event) {
+    static const char *const keys[] = {"scores", "spent"};
+    if (item->same_as < 0)
+        return TIC_OK;
+    const tic_item *same = &v->items[item->same_as];
+    const json_t *other = tic_item_evaluated(&v->s, same);
+    for (int k = 0; k < 2; k++)
+        if (!json_equal(json_object_get(event, keys[k]), json_object_get(other, keys[k])))
+            return tic_broken(v, name,
+                              "its evaluation is not %s's, whose training it took over: other %s",
+                              same->method->name, keys[k]);
     return TIC_OK;
 }
 
@@ -93,10 +113,12 @@ static const json_t *first_evaluation(const tic_verifying *v) {
 static tic_status verify_cost(const tic_verifying *v, const char *name, const json_t *event) {
     tic_spent spent, first;
     const tic_macs none = {0};
-    if (!tic_spent_read(json_object_get(event, "spent"), &spent) ||
-        !tic_spent_read(json_object_get(first_evaluation(v), "spent"), &first))
-        return tic_broken(v, name, "the ledger does not tell what an evaluation spent");
+    TIC_TRY(tic_verify_spent(v, name, json_object_get(event, "spent"), &spent));
+    TIC_TRY(tic_verify_spent(v, name, json_object_get(first_evaluation(v), "spent"), &first));
     const tic_macs macs = spent.by[TIC_FOR_EVALUATION];
+    if (json_object_size(json_object_get(json_object_get(event, "spent"), "layers")) > 0 ||
+        spent.order[0] != '\0')
+        return tic_broken(v, name, "its evaluation is told as training");
     if (spent.iterations != 0 || spent.nominal != 0 || spent.extra != 0 ||
         spent.pairs != tic_evaluation_pairs(v->s.tasks))
         return tic_broken(v, name, "its evaluation is told as %lld pairs, it is %lld",
@@ -125,6 +147,7 @@ tic_status tic_verify_scores(const tic_verifying *v, const tic_item *item, const
     }
     TIC_TRY(verify_list(v, name, json_object_get(event, "scores")));
     TIC_TRY(verify_cost(v, name, event));
+    TIC_TRY(verify_taken_over(v, name, item, event));
     tic_claim(v, name,
               "%zu scores, all that are asked, each a whole number of hits; %.4g logical "
               "MACs, as their shapes need",

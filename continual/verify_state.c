@@ -41,6 +41,7 @@ static tic_status verify_position(tic_verifying *v, int i, const char *name,
         return tic_broken(v, name, "state.safetensors: its position is none of the step's");
     done.budget.iterations = spent.iterations;
     TIC_TRY(tic_verify_order(v, i, &done, name, spent.order, &walked));
+    TIC_TRY(tic_verify_phases(v, i, name, &spent, false));
     TIC_TRY(tic_verify_shapes(v, &done, name, &spent, &walked));
     tic_claim(v, name, "not trained yet; state.safetensors is whole, after %lld iterations of %s",
               (long long)spent.iterations, iterations);

@@ -100,7 +100,7 @@ tic_status tic_config_check(const tic_config *c, const char *where, tic_error *e
         {"vision width", c->vision_width, 1, 1 << 14},
         {"vision heads", c->vision_heads, 1, 1 << 10},
         {"vision MLP width", c->vision_mlp, 1, 1 << 17},
-        {"context_length", c->context_length, 2, 1 << 14},
+        {"context_length", c->context_length, 2, TIC_CONTEXT_MAX},
         {"vocab_size", c->vocab_size, 3, 1 << 22},
         {"text layers", c->text_layers, 1, TIC_MAX_LAYERS},
         {"text width", c->text_width, 1, 1 << 14},

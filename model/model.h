@@ -9,6 +9,7 @@
 
 /* ---- configuration ------------------------------------------------------------------------- */
 
+enum { TIC_CONTEXT_MAX = 1 << 14 }; /* tokens of a caption, at most */
 typedef struct tic_config {
     char name[64];
     int embed_dim;

@@ -481,13 +481,94 @@ class Verify(unittest.TestCase):
                               what)
                 self.assertIn(told, done.stderr, what)
 
+    def of(self, lines, method, step, event):
+        return next(line for line in lines if line["event"] == event and
+                    line["method"] == method and line["step"] == step)
+
+    def test_what_methods_do_beside_training(self):
+        """Behind a whole chain: MACs beside training, and lines that contradict each other."""
+        methods = "sequential,cumulative-all,ewc-1,cumulative-low,patching"
+        folder = self.train("beside", methods=methods)
+        with open(os.path.join(folder, "ledger.jsonl"), encoding="utf-8") as file:
+            tidy = file.read().splitlines()
+
+        def more_macs(method, purpose):
+            def change(lines):
+                macs = self.of(lines, method, "2021", "step_end")["spent"]["macs"]
+                for kind in ("logical", "issued"):
+                    macs.setdefault(purpose, {"logical": 0, "issued": 0})[kind] += 1
+            return change
+        def no_patch(lines):
+            lines.remove(self.of(lines, "patching", "2021", "patched"))
+        def patch_of_sequential(lines):
+            line = dict(self.of(lines, "patching", "2021", "patched"), method="sequential")
+            lines.insert(lines.index(self.of(lines, "sequential", "2021", "step_end")), line)
+        def two_starts(lines):
+            line = self.of(lines, "sequential", "2021", "step_start")
+            lines.insert(lines.index(line), dict(line, budget=1))
+        def interrupted(**keys):
+            def change(lines):
+                at = lines.index(self.of(lines, "sequential", "2021", "step_start"))
+                lines.insert(at + 1, {"event": "interrupted", "method": "sequential",
+                                      "step": "2021", **keys})
+            return change
+        def better_than_its_source(lines):
+            score = self.of(lines, "cumulative-all", "2020", "evaluation")["scores"][0]
+            score["value"] += 0.5
+        def key_of_its_own(lines):
+            self.of(lines, "sequential", "2021", "evaluation")["spent"]["order"] = "0" * 64
+        for change, told in (
+                (more_macs("ewc-1", "fisher"), "ewc-1/2021: "),
+                (more_macs("cumulative-low", "selection"), "cumulative-low/2021: "),
+                (more_macs("patching", "patching"), "patching/2021: "),
+                (more_macs("sequential", "selection"), "sequential/2021: "),
+                (no_patch, "patching/2021 is patched not once"),
+                (patch_of_sequential, "sequential/2021 is patched not once"),
+                (two_starts, "sequential/2021 begins not once"),
+                (interrupted(), "interrupted: iteration -1"),
+                (interrupted(iteration=99), "interrupted: iteration 99"),
+                (better_than_its_source, "cumulative-all/2020: its evaluation is not sequential's"),
+                (key_of_its_own, "sequential/2021: ")):
+            lines = [json.loads(line) for line in tidy]
+            change(lines)
+            shutil.rmtree(self.copy)
+            shutil.copytree(folder, self.copy)
+            self.forged(lines, methods=methods)
+            done = self.verify()
+            self.assertEqual(done.returncode, 4, f"{told}: {done.stdout}{done.stderr}")
+            self.assertIn(told, done.stderr)
+        # What the pool by alignment follows from.
+        shutil.rmtree(self.copy)
+        shutil.copytree(folder, self.copy)
+        name = "cumulative-low/2021/alignment.safetensors"
+        with open(self.path(name), "rb") as file:
+            was = file.read()
+        self.write_bytes(name, was[:-1] + bytes([was[-1] ^ 1]))
+        self.caught(["cumulative-low/2021"], name)
+        os.remove(self.path(name))
+        self.caught(["cumulative-low/2021"], name)
+        self.assertFalse(os.path.exists(self.path(name)))
+
+    def test_an_index_made_with_other_times(self):
+        """Its digest made anew: only indexing the shards again tells."""
+        with open(self.path("index.bin"), "rb") as file:
+            was = file.read()
+        body = was[:-32]
+        pairs = json.loads(self.read("ledger.jsonl").splitlines()[0])["data_pairs"]
+        self.assertGreater(pairs, 100)
+        at = len(body) // 2 # amid the pairs
+        changed = body[:at] + bytes([body[at] ^ 1]) + body[at + 1:]
+        self.write_bytes("index.bin", changed + hashlib.sha256(changed).digest())
+        self.caught(["index.bin", "data", "steps", "ledger", "sequential/", "cumulative-all/"],
+                    "index", "--deep", "1")
+
     def test_an_evaluation_put_in(self):
         lines = [json.loads(line) for line in self.read("ledger.jsonl").splitlines()]
         at = [line["event"] for line in lines].index("evaluation")
         extra = copy.deepcopy(lines[at])
         extra["scores"] = [dict(extra["scores"][0], task="retrieval/easy", value=1)]
         self.forged(lines[:at] + [extra] + lines[at:])
-        self.caught(["ledger: 7 evaluations of 6 steps"], "evaluation")
+        self.caught(["ledger: sequential/2020 is evaluated not once"], "evaluation")
 
     def test_static_scores(self):
         data = os.path.join(os.environ["TIC_TINY_WORLD"], "full")

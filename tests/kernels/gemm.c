@@ -163,12 +163,20 @@ static void check_threads(tic_ctx *ctx, const tic_variant *variant) {
         {.trans = TIC_NT, .m = 211, .n = 203, .k = 101, .bias = true, .act = TIC_ACT_GELU},
         {.trans = TIC_TN, .m = 131, .n = 139, .k = 307, .accumulate = true, .colsum = true},
         {.trans = TIC_NN, .m = 13, .n = 1201, .k = 97, .residual = true},
+        /* Tiles take these in several spans of k (gemm_amx.c, longest_span); by rows, by columns.
+         */
+        {.trans = TIC_TN, .m = 67, .n = 61, .k = 16500, .accumulate = true, .colsum = true},
+        {.trans = TIC_TN, .m = 45, .n = 93, .k = 16500, .colsum = true},
     };
+    const tic_gemm_micro *micro = micro_of(variant);
+    const bool tiles = micro != NULL && micro->format.panel == TIC_PANEL_TILES;
     static const int threads[] = {2, 3, 4, 7};
     setup one = {.m = 1, .n = 1, .k = 1}; /* so that the caller sees the variant run */
     check_case(ctx, &one);
-    for (size_t c = 0; c < 3; c++) {
+    for (size_t c = 0; c < (tiles ? 5 : 3); c++) {
         const setup *s = &cases[c];
+        if (c >= 3)
+            check_case(ctx, s);
         size_t count = (size_t)(s->m * s->n + s->m);
         float *first = check_alloc(count, sizeof *first),
               *other = check_alloc(count, sizeof *other);
