@@ -36,6 +36,8 @@ tic_status tic_verify_index(const tic_verifying *v);
 tic_status tic_verify_checkpoint(const tic_verifying *v, const tic_item *item, const char *name);
 /* What is there of TensorBoard's files. */
 tic_status tic_verify_boards(const tic_verifying *v, const tic_item *item, const char *name);
+/* verify_course.c: kinds, steps and order of the ledger's lines. */
+tic_status tic_verify_course(const tic_verifying *v);
 /* verify_macs.c: budget, order of the samples, MACs by purpose. */
 typedef struct tic_walked { /* of a step, walked from its first pair to its last */
     uint64_t text_forward, text_backward;
