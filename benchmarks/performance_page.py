@@ -208,6 +208,9 @@ def write_record(args):
     for part in ("kernels", "steps", "operations", "profiles"):
         if old and not fresh[part]:
             fresh[part] = old.get(part, fresh[part])
+    if old: # of the steps, case by case, in the order of before
+        rows = {row["case"]: row for row in [*old["steps"], *fresh["steps"]]}
+        fresh["steps"] = list(rows.values())
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{fresh['kind']}.json"
     path.write_text(r.to_text(fresh))

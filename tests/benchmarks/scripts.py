@@ -110,8 +110,18 @@ class Page(unittest.TestCase):
                         with contextlib.redirect_stdout(io.StringIO()):
                             performance_page.main()
                 kept = performance_page.load("amx_bf16")
+                # another step, then the first again: each keeps the other, in its place
+                first = RECORDED["steps"][0]
+                for row in (dict(first, case="ViT-X/1/f32/web"), dict(first, ratio=9.5)):
+                    s.write_text(json.dumps({"steps": [row]}))
+                    with mock.patch.object(sys, "argv", ["page", "record", "--steps", str(s)]):
+                        with contextlib.redirect_stdout(io.StringIO()):
+                            performance_page.main()
+                merged = performance_page.load("amx_bf16")
             self.assertEqual(len(kept["steps"]), len(RECORDED["steps"]))
             self.assertIn("gemm/nt,m1600,n768,k768/f32", kept["kernels"])
+            self.assertEqual([(row["case"], row["ratio"]) for row in merged["steps"]],
+                             [(first["case"], 9.5), ("ViT-X/1/f32/web", first["ratio"])])
 
     def test_the_committed_page_is_what_the_results_say(self):
         done = subprocess.run(
