@@ -4,7 +4,6 @@
 #include "verify.h"
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---- one run --------------------------------------------------------------------------------- */
 
@@ -108,15 +107,13 @@ static void join_group(tic_comparison *c, int i) {
     c->list[i].group = c->groups++;
 }
 
-/* A run beside itself would count its seed twice. */
-static tic_status each_once(const char *const *runs, int count, tic_error *err) {
-    struct stat folders[TIC_COMPARED_MAX] = {{0}};
-    for (int i = 0; i < count; i++) {
-        const bool there = stat(runs[i], &folders[i]) == 0; /* opening it says why not */
-        for (int k = 0; k < i && there; k++)
-            if (folders[k].st_dev == folders[i].st_dev && folders[k].st_ino == folders[i].st_ino)
-                return tic_fail(err, TIC_EUSAGE, "%s and %s are the same run", runs[k], runs[i]);
-    }
+/* A run beside itself, or beside a copy of it, has the same ledger. */
+static tic_status each_once(const tic_comparison *c, int i, tic_error *err) {
+    const json_t *own = json_object_get(c->list[i].results, "ledger");
+    for (int k = 0; k < i; k++)
+        if (json_equal(json_object_get(c->list[k].results, "ledger"), (json_t *)(uintptr_t)own))
+            return tic_fail(err, TIC_EUSAGE, "%s and %s are the same run", c->list[k].run,
+                            c->list[i].run);
     return TIC_OK;
 }
 
@@ -126,11 +123,11 @@ tic_status tic_comparison_open(tic_comparison *c, const char *const *runs, int c
     if (count > TIC_COMPARED_MAX)
         return tic_fail(err, TIC_EUSAGE, "%d runs; at most %d can be compared", count,
                         TIC_COMPARED_MAX);
-    TIC_TRY(each_once(runs, count, err));
     TIC_TRY(tic_alloc(&c->list, (size_t)count, sizeof *c->list, err));
     for (int i = 0; i < count; i++) {
         c->count = i + 1; /* before it is opened, so that a failure frees what is there */
         TIC_TRY(open_run(&c->list[i], runs[i], err));
+        TIC_TRY(each_once(c, i, err));
         join_group(c, i);
     }
     return TIC_OK;

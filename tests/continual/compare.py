@@ -244,11 +244,12 @@ class Compare(unittest.TestCase):
         self.assertIn("oracle", self.compare(alone, "--paper", "tic-yfcc", code=2))
         other = self.train("decayed", "--weight-decay", "0.1")
         self.assertIn("weight-decay", self.compare(self.runs[0], other, "--paper", "tic-yfcc", code=4))
-        self.assertIn("repeats", self.compare(self.runs[0], self.copied("again"), "--paper",
-                                              "tic-yfcc", code=4))
+        self.assertIn("repeats", self.compare(self.runs[0], alone, "--paper", "tic-yfcc", code=4))
+        copy = self.copied("again")
         for paper in ([], ["--paper", "tic-yfcc"]):
-            self.assertIn("are the same run",
-                          self.compare(self.runs[0], self.runs[0] + os.sep, *paper, code=2))
+            for same in (self.runs[0] + os.sep, copy):
+                self.assertIn("are the same run",
+                              self.compare(self.runs[0], same, *paper, code=2))
 
     # ---- what is no result --------------------------------------------------------------------
 
