@@ -90,7 +90,7 @@ static tic_status verify_taken_over(const tic_verifying *v, const char *name, co
 
 /* Evaluations of a run issue the same, by the same kernels: a run may have moved to a machine or a
  * ticlip that has others. */
-static bool one_machine(const tic_verifying *v) {
+static bool same_kernels(const tic_verifying *v) {
     const char *first = tic_json_string(json_object_get(v->begun, "machine"), "fingerprint");
     size_t i;
     json_t *event;
@@ -132,7 +132,7 @@ static tic_status verify_cost(const tic_verifying *v, const char *name, const js
     if (macs.issued < macs.logical)
         return tic_broken(v, name, "%llu MACs issued for evaluation, fewer than the %llu needed",
                           (unsigned long long)macs.issued, (unsigned long long)macs.logical);
-    if (one_machine(v) && macs.issued != first.by[TIC_FOR_EVALUATION].issued)
+    if (same_kernels(v) && macs.issued != first.by[TIC_FOR_EVALUATION].issued)
         return tic_broken(v, name, "%llu MACs issued for evaluation, %llu for the run's first",
                           (unsigned long long)macs.issued,
                           (unsigned long long)first.by[TIC_FOR_EVALUATION].issued);
@@ -163,7 +163,7 @@ static tic_status verify_issued_again(const tic_verifying *v, const tic_item *it
     char here[TIC_FINGERPRINT_TEXT];
     tic_spent told;
     tic_fingerprint(v->s.ctx, here);
-    if (!one_machine(v) || !is_text(json_object_get(v->begun, "machine"), "fingerprint", here) ||
+    if (!same_kernels(v) || !is_text(json_object_get(v->begun, "machine"), "fingerprint", here) ||
         !tic_spent_read(json_object_get(tic_item_evaluated(&v->s, item), "spent"), &told) ||
         told.by[TIC_FOR_EVALUATION].issued == issued)
         return TIC_OK;

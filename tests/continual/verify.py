@@ -170,6 +170,16 @@ class Verify(unittest.TestCase):
             _, told = run.communicate(timeout=120)
         return folder, run.returncode, told
 
+    def in_progress(self, out, ready, claim, **settings):
+        """Such a run as the copy, which verifies and tells `claim` of its step."""
+        folder, code, told = self.interrupted(out, ready, **settings)
+        self.assertEqual(code, 6, told)
+        shutil.rmtree(self.copy)
+        shutil.copytree(folder, self.copy)
+        done = self.verify()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn(claim, done.stdout)
+
     def test_an_honest_run_that_was_stopped_while_evaluating(self):
         """Results are of the evaluation before: the ledger knows of a step more."""
         data = os.path.join(os.environ["TIC_TINY_WORLD"], "full")
@@ -199,15 +209,9 @@ class Verify(unittest.TestCase):
 
     def test_every_part_of_a_state(self):
         """A run in progress: neither header, metadata nor values of its state may change."""
-        folder, code, told = self.interrupted(
-            "begun", lambda f: "step_start" in self.events(f), methods="sequential", pairs="96000")
-        self.assertEqual(code, 6, told)
+        self.in_progress("begun", lambda f: "step_start" in self.events(f),
+                         "state.safetensors is whole", methods="sequential", pairs="96000")
         name = "sequential/2020/state.safetensors"
-        shutil.rmtree(self.copy)
-        shutil.copytree(folder, self.copy)
-        done = self.verify()
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("state.safetensors is whole", done.stdout)
         with open(self.path(name), "rb") as file:
             was = file.read()
         header = 8 + int.from_bytes(was[:8], "little")
@@ -361,15 +365,8 @@ class Verify(unittest.TestCase):
 
     def test_the_fisher_information_of_a_step_in_progress(self):
         fisher = "ewc-1/2021/fisher.safetensors"
-        folder, code, told = self.interrupted(
-            "fisher", lambda f: os.path.exists(os.path.join(f, fisher)), methods="ewc-1",
-            pairs="9600")
-        self.assertEqual(code, 6, told)
-        shutil.rmtree(self.copy)
-        shutil.copytree(folder, self.copy)
-        done = self.verify()
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("fisher.safetensors is whole", done.stdout)
+        self.in_progress("fisher", lambda f: os.path.exists(os.path.join(f, fisher)),
+                         "fisher.safetensors is whole", methods="ewc-1", pairs="9600")
         with open(self.path(fisher), "rb") as file:
             was = file.read()
         for at in (0, was.index(b"extra") + 9, len(was) // 2, len(was) - 1):
