@@ -1,3 +1,4 @@
+// Bracketed samples: peak or triad before and after each, medians and shares of them.
 #include "bracket.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Operands of bench_kernels' rows, runs by ticlip and peers, and the comparison before timing.
 #include "kernel_case.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Programs of other libraries: spawned, spoken to through pipes, operands in shared memory.
 #include "peer_process.h"
 
 #include <cstring>

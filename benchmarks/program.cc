@@ -1,3 +1,4 @@
+// Flags and context of the benchmark programs, before Google Benchmark gets theirs.
 #include "program.h"
 
 #include <benchmark/benchmark.h>

@@ -1,3 +1,4 @@
+// Names of training-step cases, their caption lengths, and the model and batch they run on.
 #include "step_case.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Times of a step's operations by purpose, or by shape and variant, as a table.
 #include "step_profile.h"
 
 #include <algorithm>

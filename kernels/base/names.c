@@ -1,3 +1,4 @@
+/* Edit distance between names, neighbours swapped counting once. */
 #include "kernels/base/names.h"
 #include "kernels/base/integers.h"
 
