@@ -12,6 +12,7 @@
  *
  *   TIC_TILE_ZERO(t)               t = 0
  *   TIC_TILE_LOAD(t, from, step)   row i of t = the 64 bytes at from + i * step
+ *   TIC_TILE_STREAM(t, from, step) the same, and the lines need not stay in L1
  *   TIC_TILE_STORE(t, to, step)    the 64 bytes at to + i * step = row i of t
  *   TIC_TILE_PRODUCT(c, a, b)      c[16,16] f32 += a[16,32] bf16 · b, 8,192 MACs: row q of b holds
  *                                  the pairs (B[2q, j], B[2q+1, j]) of its 16 columns j ("VNNI")
@@ -56,6 +57,7 @@ void tic_emulate_product(int c, int a, int b);
 #define TIC_TILE_RELEASE() tic_emulate_config(NULL)
 #define TIC_TILE_ZERO(t) tic_emulate_zero(t)
 #define TIC_TILE_LOAD(t, from, step) tic_emulate_load(t, from, step)
+#define TIC_TILE_STREAM(t, from, step) tic_emulate_load(t, from, step)
 #define TIC_TILE_STORE(t, to, step) tic_emulate_store(t, to, step)
 #define TIC_TILE_PRODUCT(c, a, b) tic_emulate_product(c, a, b)
 
@@ -66,6 +68,8 @@ void tic_emulate_product(int c, int a, int b);
 #define TIC_TILE_ZERO(t) __asm__ volatile("tilezero %%tmm" #t : :)
 #define TIC_TILE_LOAD(t, from, step)                                                               \
     __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #t ::"r"(from), "r"((long)(step)) : "memory")
+#define TIC_TILE_STREAM(t, from, step)                                                             \
+    __asm__ volatile("tileloaddt1 (%0,%1,1), %%tmm" #t ::"r"(from), "r"((long)(step)) : "memory")
 #define TIC_TILE_STORE(t, to, step)                                                                \
     __asm__ volatile("tilestored %%tmm" #t ", (%0,%1,1)"                                           \
                      :                                                                             \

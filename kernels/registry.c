@@ -134,7 +134,7 @@ const tic_variant tic_registry[] = {
                  1 << TIC_BF16, "tiles of 16x16 by TDPBF16PS, four or six at a time"},
         .run = tic_gemm_tiles,
         GEMM_MICRO(tic_gemm_tiles_micro),
-        AMX_KNOBS(256, 192, 512, 2),
+        AMX_KNOBS(384, 192, 512, 2),
     },
     {
         .info = {"avx512-14x32", TIC_OP_GEMM, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH,
@@ -219,7 +219,7 @@ const tic_variant tic_registry[] = {
                  "amx-32x32 with its tiles in plain C: the same bits, for tests"},
         .run = tic_gemm_tiles_emulated,
         GEMM_MICRO(tic_gemm_tiles_micro),
-        AMX_KNOBS(256, 192, 512, 2),
+        AMX_KNOBS(384, 192, 512, 2),
     },
     {
         .info = {"ref", TIC_OP_GEMM, TIC_ISA_PORTABLE, BOTH, "the reference: sums in double"},

@@ -8,9 +8,11 @@
  *       for each chunk of k, for each strip of 32 or 48 rows, for each panel of 32 columns:
  *         products into the sums of the chunk before; after the last chunk the epilogue
  *
- * A chunk of a strip (kc 256: 16 KiB) stays in L1 while B's panels stream by from L2, so that a
- * step of two by two tiles brings 2 KiB instead of 4; L2 gives less than the tiles could take
- * (benchmarks/bench_tiles says how much). The price is that sums travel between chunks, as tiles.
+ * A chunk of a strip (kc 384: 24 KiB) stays in L1 while B's panels pass by from L2, so that a step
+ * of two by two tiles brings 2 KiB instead of 4; L2 gives less than the tiles could take
+ * (benchmarks/bench_tiles says how much). B is loaded as what is not used again (TILELOADDT1), for
+ * it would else take A's place in L1; what of A is more than L1 keeps, too. The price of chunks is
+ * that sums travel between them, as tiles.
  * bf16 rows of A are read in place, the next strip's asked for meanwhile; rows that must be
  * converted or transposed, or would share sets of L1, are packed.
  *
@@ -29,6 +31,7 @@ enum {
     SPAN = 4096,           /* longest span of k where C gathers the spans' sums */
     SHORT_SPAN = 512,      /* the same where C stays in L2 and what is packed otherwise would not */
     IN_L2 = 4 << 20,       /* bytes that do: halves of them in two cores' */
+    KEPT = 24,             /* tiles of A's chunk that stay in L1, half of it */
     TILES_A_TASK = 4,      /* of 16 rows or columns, packed by one thread */
     ITEMS_A_THREAD = 4,    /* wanted */
     SERIAL_MACS = 1 << 20, /* below: waking threads costs more than they bring */
@@ -283,6 +286,7 @@ static void do_run(tic_ctx *ctx, const shape *s, const pass *p, const run *r, in
         .steps = p->steps,
         .chunk = s->chunk,
         .sums = (float *)(void *)own,
+        .keep = KEPT / r->rows,
     };
     place_a(s, p, r, &call);
     call.b_panel = (s->packed != NULL ? s->steps : p->steps) * TIC_AMX_PANEL_STEP;

@@ -52,10 +52,10 @@ def step(out, rows, begin=None, finish=False):
             out.line(f"{pad}ask(&next);")
             out.line(f"{pad}ask_out(&out);")
         if held.get(("b", regs.b[j])) != j:
-            out.line(f"{pad}TIC_TILE_LOAD({regs.b[j]}, b + {j} * TIC_TILE_BYTES, 64);")
+            out.line(f"{pad}LOAD_B({regs.b[j]}, b + {j} * TIC_TILE_BYTES);")
             held["b", regs.b[j]] = j
         if held.get(("a", regs.a[i])) != i:
-            out.line(f"{pad}TIC_TILE_LOAD({regs.a[i]}, {at(i, 'a_tile', 'a')}, a_row);")
+            out.line(f"{pad}LOAD_A({regs.a[i]}, {at(i, 'a_tile', 'a')}, p < keep);")
             held["a", regs.a[i]] = i
         c, place = regs.c(i, j), f"{i} * 16 * 32 + {j} * 16"
         if begin == "next":
@@ -72,6 +72,8 @@ def kernel(out, rows, act):
     out.block(f"""
 TIC_PRODUCT_BF16 static void band_{rows}_{name}(const tic_amx_band *band) {{
     const int64_t {tile_step}a_row = band->a_row, a_step = band->a_step;
+    const int64_t keep = band->keep;
+    const bool streams = band->strips > 1;
     rows_left r = {{.left = 0}};
     float *to = NULL; /* where the sums in the tiles go; NULL: there are none */
     tic_amx_begin();
@@ -91,6 +93,7 @@ TIC_PRODUCT_BF16 static void band_{rows}_{name}(const tic_amx_band *band) {{
             rows_out out = {{.left = 0}};
             if (first + n == band->steps)
                 out = out_begin(band, {rows}, s, q, n);
+            int64_t p = 0;
             if (to != NULL) {{""")
     step(out, rows, begin="next")
     out.block("""
@@ -99,7 +102,7 @@ TIC_PRODUCT_BF16 static void band_{rows}_{name}(const tic_amx_band *band) {{
     step(out, rows, begin="first")
     out.block(f"""
             }}
-            for (int64_t p = 1; p < n; p++) {{
+            for (p = 1; p < n; p++) {{
                 a += a_step;
                 b += TIC_AMX_PANEL_STEP;""")
     step(out, rows, finish=True)
@@ -146,9 +149,20 @@ def generate(out, args):
 /* A tile starts with what earlier chunks left of its sums. */
 #define START(c, place)                                                                            \\
     if (from != NULL)                                                                              \\
-        TIC_TILE_LOAD(c, from + (place), 128);                                                     \\
+        TIC_TILE_STREAM(c, from + (place), 128);                                                   \\
     else                                                                                           \\
         TIC_TILE_ZERO(c)
+
+#define LOAD_A(t, from, kept)                                                                      \\
+    if (kept)                                                                                      \\
+        TIC_TILE_LOAD(t, from, a_row);                                                             \\
+    else                                                                                           \\
+        TIC_TILE_STREAM(t, from, a_row)
+#define LOAD_B(t, from)                                                                            \\
+    if (streams)                                                                                   \\
+        TIC_TILE_STREAM(t, from, 64);                                                              \\
+    else                                                                                           \\
+        TIC_TILE_LOAD(t, from, 64)
 
 /* Lines of A's next strip that are asked for, some in every step, until all of a chunk are. */
 typedef struct lines_ahead {
