@@ -11,6 +11,9 @@
  *       for strips of STRIP columns, for each block, for each panel of B, for each tile of rows:
  *         micro-kernel on one tile; after the last block the epilogue, the tile still in L1
  *
+ * Where k is small and C is only stored or added to, C is most of what moves: then each tile of
+ * rows meets all panels before the next, so that C's rows pass as streams.
+ *
  * A's rows are cut into tiles as equal as can be, so that no row is computed in vain. A
  * micro-kernel that takes A's rows as they stand gets them in place, or copied where they must be
  * converted or would share cache sets; one that does not, and Aᵀ, gets panels.
@@ -37,12 +40,13 @@ enum {
     NARROWEST_BAND = 48,    /* rows: below, a panel of B in L1 is used too few times */
     NARROWEST_STRETCH = 64, /* columns */
     ITEMS_A_THREAD = 4,     /* wanted, so that a late thread delays the end by little */
+    SHALLOW = 128,          /* values of p: B of many columns is then no more than L2 holds */
     SERIAL_MACS = 1 << 20,  /* below: waking threads costs more than they bring */
     PAGE = 4096,
     LINE = 64,             /* bytes: addresses a page apart share a set of L1 */
     ROWS_A_SET = 4,        /* most rows of a tile that may */
     PACKED_AT_A_TIME = 32, /* values of p of Aᵀ, of all tiles of a band: its rows are far apart */
-    AHEAD = 16,            /* values of p of B that are asked for before they are packed */
+    ROWS_AT_A_TIME = 8,    /* values of p of B, of all panels; the next ones are asked for */
 };
 
 typedef struct shape { /* everything about the call that the threads share */
@@ -50,6 +54,7 @@ typedef struct shape { /* everything about the call that the threads share */
     const tic_gemm_micro *micro;
     const tic_packed *packed;           /* B, when it comes packed */
     bool direct, along;                 /* along: A's rows stand as they are, or are copied */
+    bool shallow;                       /* C is more to move than A and B are to multiply */
     bool in_place, b_in_place;          /* A, B: read where it is */
     int64_t block, blocks;              /* of k: length (the last may be shorter) and number */
     int64_t span;                       /* blocks that are packed together */
@@ -121,6 +126,7 @@ static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_
                            micro->format.k_unit);
     s.blocks = args->k > 0 ? tic_ceil_div(args->k, s.block) : 1;
     s.span = s.direct ? tic_least(s.blocks, tic_ceil_div(SPAN, tic_most(1, s.block))) : s.blocks;
+    s.shallow = s.direct && args->k <= SHALLOW;
     s.columns = tic_round_up(tic_least(nc, args->n), micro->tile_n);
     s.tiles = tic_ceil_div(args->m, micro->tile_m);
     s.height = micro->lanes > 0 && s.tiles > 0 ? args->m / s.tiles : micro->tile_m;
@@ -188,27 +194,46 @@ static tic_gemm_panel panel_of(const shape *s, tic_mat mat, bool across, int64_t
         .width = stride,
         .valid = (int)columns,
         .stride = stride,
-        .ahead = AHEAD,
         .ahead_bytes = across ? 0 : columns * (int64_t)tic_dtype_size(mat.type),
         .round = s->args->precision == TIC_BF16 && mat.type == TIC_F32,
         .to = to,
     };
 }
 
-/* Panel j of the piece's columns, over the whole span, at b + j * b_panel. */
-static void pack_b(const shape *s, const gemm_piece *piece) {
+/* Values p .. p + k - 1 of block i of the span, of panel j; it stands at b + j * b_panel. */
+static void pack_panel(const shape *s, const gemm_piece *piece, int64_t j, int64_t i, int64_t p,
+                       int64_t k) {
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
-    int64_t panels = tic_ceil_div(piece->columns, micro->tile_n);
+    const int64_t first = piece->column + j * micro->tile_n;
+    unsigned char *to = s->b + (size_t)j * s->b_panel + (size_t)i * s->b_block;
+    tic_gemm_panel panel =
+        panel_of(s, args->b, args->trans == TIC_NT, first,
+                 tic_least(micro->tile_n, args->n - first), (piece->block + i) * s->block + p, k,
+                 micro->tile_n, to + steps_bytes(micro, p, micro->tile_n));
+    panel.ahead = ROWS_AT_A_TIME;
+    micro->format.vec->pack(&panel);
+}
+
+/* Whole panels where k runs along the rows of B; else a few rows of all of them, which the CPU then
+ * reads as the streams that they are. */
+static void pack_b(const shape *s, const gemm_piece *piece) {
+    const int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
+    const int64_t groups = tic_ceil_div(s->block, ROWS_AT_A_TIME);
+    if (s->args->trans == TIC_NT) {
 #pragma omp for schedule(static)
-    for (int64_t x = 0; x < panels * piece->blocks; x++) {
-        int64_t j = x / piece->blocks, i = x % piece->blocks;
-        int64_t first = piece->column + j * micro->tile_n, block = piece->block + i;
-        unsigned char *to = s->b + (size_t)j * s->b_panel;
-        tic_gemm_panel panel = panel_of(
-            s, args->b, args->trans == TIC_NT, first, tic_least(micro->tile_n, args->n - first),
-            block * s->block, block_length(s, block), micro->tile_n, to + (size_t)i * s->b_block);
-        micro->format.vec->pack(&panel);
+        for (int64_t x = 0; x < panels * piece->blocks; x++) {
+            const int64_t i = x % piece->blocks;
+            pack_panel(s, piece, x / piece->blocks, i, 0, block_length(s, piece->block + i));
+        }
+        return;
+    }
+#pragma omp for schedule(static)
+    for (int64_t x = 0; x < groups * piece->blocks; x++) {
+        const int64_t i = x / groups, p = x % groups * ROWS_AT_A_TIME;
+        const int64_t k = tic_least(ROWS_AT_A_TIME, block_length(s, piece->block + i) - p);
+        for (int64_t j = 0; j < panels && k > 0; j++)
+            pack_panel(s, piece, j, i, p, k);
     }
 }
 
@@ -260,7 +285,7 @@ static void prepare_a(const shape *s, const gemm_piece *piece, const item *it) {
 
 /* ---- one tile ------------------------------------------------------------------------------- */
 
-/* One block of the span times one panel of B, for all tiles of an item. */
+/* One block of the span times one panel of B, for tiles of an item. */
 typedef struct pass {
     const gemm_piece *piece;
     const item *it;
@@ -269,6 +294,7 @@ typedef struct pass {
     int cols;
     const unsigned char *b, *next_b; /* the panel's block, and what is read of B after it */
     bool first;                      /* A is read for the first time */
+    int64_t from, end;               /* tiles of the item */
 } pass;
 
 static const unsigned char *b_at(const shape *s, const gemm_piece *piece, int64_t j,
@@ -397,8 +423,8 @@ static uint64_t direct_tile(const shape *s, const pass *x, int64_t i, const tic_
 /* Sums that begin as C wait for it: it is asked for a tile before. */
 static void prefetch_c(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile) {
     const tic_gemm_args *args = s->args;
-    const bool end = i + 1 == x->it->tiles;
-    tic_gemm_tile next = {.i0 = end ? row_of(s, x->it->tile) : tile->i0 + tile->rows,
+    const bool end = i + 1 == x->end;
+    tic_gemm_tile next = {.i0 = end ? row_of(s, x->it->tile + x->from) : tile->i0 + tile->rows,
                           .j0 = end ? tile->j0 + s->micro->tile_n : tile->j0};
     next.rows = (int)tic_least(s->micro->tile_m, args->m - next.i0);
     next.cols = (int)tic_least(s->micro->tile_n, args->n - next.j0);
@@ -438,7 +464,9 @@ static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item 
     const tic_gemm_micro *micro = s->micro;
     int thread = omp_get_thread_num();
     unsigned char *own = s->own + (size_t)thread * s->own_bytes;
-    int64_t tile_size = micro->tile_m * micro->tile_n, strip = s->strip / micro->tile_n;
+    const int64_t tile_size = micro->tile_m * micro->tile_n;
+    const int64_t strip = s->shallow ? it->panels : s->strip / micro->tile_n;
+    const int64_t group = s->shallow ? 1 : it->tiles; /* that meet a panel one after the other */
     const bool gathers = piece->blocks > 1 && !s->direct; /* else a tile is finished at once */
     uint64_t issued = 0;
     it->a = own;
@@ -447,11 +475,15 @@ static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item 
     for (int64_t first = 0; first < it->panels; first += strip) {
         int64_t last = tic_least(first + strip, it->panels);
         for (int64_t j = 0; j < piece->blocks; j++) {
-            for (int64_t n = first; n < last; n++) {
-                const pass x = begin_pass(s, piece, it, j, n, first, last);
-                float *slots = it->gather + (gathers ? (n - first) * it->tiles * tile_size : 0);
-                for (int64_t i = 0; i < it->tiles; i++)
-                    issued += do_tile(s, &x, i, slots + (gathers ? i * tile_size : 0));
+            for (int64_t from = 0; from < it->tiles; from += group) {
+                for (int64_t n = first; n < last; n++) {
+                    pass x = begin_pass(s, piece, it, j, n, first, last);
+                    x.from = from;
+                    x.end = tic_least(from + group, it->tiles);
+                    float *slots = it->gather + (gathers ? (n - first) * it->tiles * tile_size : 0);
+                    for (int64_t i = from; i < x.end; i++)
+                        issued += do_tile(s, &x, i, slots + (gathers ? i * tile_size : 0));
+                }
             }
         }
     }
@@ -466,8 +498,9 @@ static void share_out(const shape *s, int threads, gemm_piece *piece) {
     int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
     int64_t bands = tic_ceil_div(s->tiles, s->band);
     bands = tic_most(bands, tic_least(wanted, s->args->m / NARROWEST_BAND));
-    piece->bands =
-        tic_least(s->tiles, tic_round_up(bands, threads)); /* equal shares where rows suffice */
+    if (s->args->m >= NARROWEST_BAND * threads) /* equal shares where rows suffice */
+        bands = tic_least(s->tiles, tic_round_up(bands, threads));
+    piece->bands = bands;
     int64_t stretches = piece->bands >= threads ? 1 : tic_ceil_div(wanted, piece->bands);
     piece->stretches = tic_most(1, tic_least(stretches, piece->columns / NARROWEST_STRETCH));
     piece->stretches = tic_least(piece->stretches, panels);

@@ -149,9 +149,46 @@ ALWAYS_INLINE void pack_along(const tic_gemm_panel *panel, tic_panel kind, tic_d
     }
 }
 
+/* A vector of columns, n of its lanes, of a panel that takes floats as they are. */
+ALWAYS_INLINE void copy_column(const tic_gemm_panel *panel, int i, int64_t n, bool whole,
+                               bool sums) {
+    const float *from = (const float *)panel->from + i;
+    float *to = (float *)panel->to + i;
+    const int64_t ld = panel->ld, stride = panel->stride, k = panel->k;
+    vf sum = vf_set(0);
+    for (int64_t p = 0; p < k; p++) {
+        if (i == 0)
+            prefetch_row(panel, TIC_F32, p + panel->ahead);
+        const vf x = whole ? vf_load(from) : vf_load_part(from, n);
+        if (whole)
+            vf_store(to, x);
+        else
+            vf_store_part(to, x, n);
+        if (sums)
+            sum += x;
+        from += ld;
+        to += stride;
+    }
+    if (sums)
+        vf_store_part(panel->sums + i, vf_load_part(panel->sums + i, n) + sum, n);
+}
+
+ALWAYS_INLINE void copy_along(const tic_gemm_panel *panel, bool sums) {
+    int i = 0;
+    for (; i + VF_LANES <= panel->width; i += VF_LANES)
+        copy_column(panel, i, VF_LANES, true, sums);
+    if (i < panel->width)
+        copy_column(panel, i, panel->width - i, false, sums);
+}
+
 ALWAYS_INLINE void pack_as(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
                            bool round) {
-    if (panel->across)
+    const bool floats = kind == TIC_PANEL_F32 && type == TIC_F32 && !round;
+    if (floats && !panel->across && panel->valid == panel->width && panel->sums != NULL)
+        copy_along(panel, true);
+    else if (floats && !panel->across && panel->valid == panel->width)
+        copy_along(panel, false);
+    else if (panel->across)
         pack_across(panel, kind, type, round);
     else
         pack_along(panel, kind, type, round);
