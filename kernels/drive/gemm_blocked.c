@@ -498,7 +498,11 @@ static void share_out(const shape *s, int threads, gemm_piece *piece) {
     int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
     int64_t bands = tic_ceil_div(s->tiles, s->band);
     bands = tic_most(bands, tic_least(wanted, s->args->m / NARROWEST_BAND));
-    if (s->args->m >= NARROWEST_BAND * threads) /* equal shares where rows suffice */
+    /* Equal shares of rows, unless they are too few for it and columns do as well: A is then read
+     * by every stretch, but packed by none. */
+    const bool by_columns = s->along && s->args->m < NARROWEST_BAND * threads &&
+                            piece->columns >= NARROWEST_STRETCH * wanted;
+    if (!by_columns)
         bands = tic_least(s->tiles, tic_round_up(bands, threads));
     piece->bands = bands;
     int64_t stretches = piece->bands >= threads ? 1 : tic_ceil_div(wanted, piece->bands);
