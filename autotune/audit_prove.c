@@ -32,6 +32,7 @@ typedef struct run {
     tic_prover *w;
     tic_operands *operands;
     const tic_problem *problem;
+    uint64_t issued; /* MACs, by a call at full speed */
 } run;
 
 static tic_status call(void *user, tic_error *err) {
@@ -44,14 +45,21 @@ static tic_status issued_now(int64_t *out, tic_error *err) {
 }
 
 static tic_status open_run(run *r, tic_prover *w, const tic_problem *problem, tic_error *err) {
+    int64_t before, after = 0;
     *r = (run){.w = w, .problem = problem};
     TIC_TRY(
         tic_operands_new(&r->operands, problem, tic_audit_precision(w->options, problem->op), err));
     tic_status status = tic_operands_prepare(r->operands, w->ctx, err);
     if (status == TIC_OK)
+        status = issued_now(&before, err);
+    if (status == TIC_OK)
         status = call(r, err); /* books the scratch */
+    if (status == TIC_OK)
+        status = issued_now(&after, err);
     if (status != TIC_OK)
         tic_operands_free(r->operands);
+    else
+        r->issued = (uint64_t)(after - before);
     return status;
 }
 
@@ -153,7 +161,7 @@ static tic_status catch_all(tic_prover *w, const tic_problem *problem, tic_audit
     const uint64_t logical = logical_now(w->ctx);
     tic_status status = issued_now(&before, err);
     if (status == TIC_OK)
-        status = tic_trace_catch(w->trace, call, &r, w->most, &executed, err);
+        status = tic_trace_catch(w->trace, call, &r, w->most, r.issued, &executed, err);
     if (status == TIC_OK)
         status = issued_now(&after, err);
     row->logical = logical_now(w->ctx) - logical;

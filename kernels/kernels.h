@@ -503,10 +503,10 @@ tic_status tic_trace_step(tic_trace *trace, tic_traced_fn call, void *user, tic_
 /* Makes the call at full speed and catches every call of a product micro-kernel. The first with a
  * set of arguments is stepped, others with the same arguments are counted. Only MACs and calls are
  * filled. The context must have one thread. TIC_ERESOURCE when more than `most` instructions would
- * have to be stepped (0: any number); the call is made nevertheless. TIC_EINTERNAL as
- * tic_trace_step. */
+ * have to be stepped (0: any number), or when that can be foreseen since `expected` MACs (0: not
+ * known) are far away; the call is made nevertheless. TIC_EINTERNAL as tic_trace_step. */
 tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, uint64_t most,
-                           tic_executed *out, tic_error *err);
+                           uint64_t expected, tic_executed *out, tic_error *err);
 
 /* ---- software-defined events --------------------------------------------------------------- */
 

@@ -46,6 +46,7 @@ struct tic_catcher {
     path *paths;
     int path_count;
     uint64_t calls, instructions, most; /* that are stepped, and that may be */
+    uint64_t expected;                  /* MACs that the counter will tell; 0: not known */
     bool on, overflowed;
     followed stepped[DEPTH]; /* while one is: it, and what it called */
     int depth;
@@ -223,6 +224,32 @@ static int product_at(const tic_catcher *c, uint64_t address) {
     return c->trace->product_of[place];
 }
 
+static void sum_up(const tic_catcher *c, tic_executed *out) {
+    *out = (tic_executed){.fma = 0};
+    for (int i = 0; i < c->path_count; i++) {
+        const path *p = &c->paths[i];
+        tic_executed_add(out, &p->any, TIC_ROLE_PRODUCT, p->calls);
+        tic_executed_add(out, &p->bf16, TIC_ROLE_PRODUCT_BF16, p->calls);
+    }
+    out->calls = c->calls;
+    out->elementwise = 0; /* most of it is not seen */
+}
+
+/* Every call so far was unlike the others, and at their rate there would be too many instructions:
+ * what is left need not be stepped to know it. */
+static bool hopeless(const tic_catcher *c) {
+    tic_executed done;
+    if (c->expected == 0 || c->instructions < c->most / 8 || c->instructions > c->most)
+        return false;
+    for (int i = 0; i < c->path_count; i++)
+        if (c->paths[i].calls > 1)
+            return false;
+    sum_up(c, &done);
+    const double share = (double)tic_executed_macs(&done) / (double)c->expected;
+    return (double)c->instructions >
+           1.5 * share * (double)c->most; /* some later ones may be alike */
+}
+
 static void caught(tic_catcher *c, int product, ucontext_t *context) {
     greg_t *regs = context->uc_mcontext.gregs;
     const uint64_t entry = (uint64_t)regs[REG_RIP] - 1, stack = (uint64_t)regs[REG_RSP];
@@ -231,6 +258,8 @@ static void caught(tic_catcher *c, int product, ucontext_t *context) {
     c->calls++;
     argument_registers(context, argument);
     path *known = known_path(c, product, argument, stack);
+    if (known == NULL && c->depth == 0 && hopeless(c))
+        c->instructions = c->most + 1;
     if (known == NULL && c->depth == 0 && c->instructions > c->most)
         return; /* it runs on, and how it ends says that it was not looked at */
     if ((known != NULL && c->depth == 0) || c->depth == DEPTH) {
@@ -321,17 +350,6 @@ void tic_catcher_trap(tic_catcher *c, ucontext_t *context, bool breakpoint) {
 
 /* ---- a call ---------------------------------------------------------------------------------- */
 
-static void sum_up(const tic_catcher *c, tic_executed *out) {
-    *out = (tic_executed){.fma = 0};
-    for (int i = 0; i < c->path_count; i++) {
-        const path *p = &c->paths[i];
-        tic_executed_add(out, &p->any, TIC_ROLE_PRODUCT, p->calls);
-        tic_executed_add(out, &p->bf16, TIC_ROLE_PRODUCT_BF16, p->calls);
-    }
-    out->calls = c->calls;
-    out->elementwise = 0; /* most of it is not seen */
-}
-
 static tic_status make(tic_trace *trace, tic_error *err) {
     if (trace->catcher != NULL)
         return TIC_OK;
@@ -358,7 +376,7 @@ bool tic_catcher_on(const tic_catcher *c) {
 }
 
 tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, uint64_t most,
-                           tic_executed *out, tic_error *err) {
+                           uint64_t expected, tic_executed *out, tic_error *err) {
     if (trace->ctx->threads != 1)
         return tic_fail(err, TIC_EUSAGE, "audit: calls are caught on one thread only");
     TIC_TRY(make(trace, err));
@@ -366,6 +384,7 @@ tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, uin
     tic_trace_tidy(trace);
     c->calls = c->instructions = 0;
     c->most = most > 0 ? most : UINT64_MAX;
+    c->expected = expected;
     c->depth = 0;
     c->overflowed = trace->steppers[0].lost = false;
     if (c->path_count > PATHS / 2)

@@ -90,7 +90,7 @@ static void audit(const asked *ask, outcome *out) {
         snprintf(out->worker, sizeof out->worker, "%s", parting.worker);
     }
     if (ask->catch_too) {
-        CHECK_OK(tic_trace_catch(trace, call, NULL, 0, &executed, err));
+        CHECK_OK(tic_trace_catch(trace, call, NULL, 0, 0, &executed, err));
         out->caught = tic_executed_macs(&executed);
         cr_assert_eq(executed.calls, out->calls);
     }
@@ -317,7 +317,7 @@ static void traps_are_the_programs_again(int threads) {
     CHECK_OK(tic_trace_new(&trace, ctx, err));
     CHECK_OK(tic_trace_step(trace, call, NULL, &executed, &parting, err));
     if (threads == 1)
-        CHECK_OK(tic_trace_catch(trace, call, NULL, 0, &executed, err));
+        CHECK_OK(tic_trace_catch(trace, call, NULL, 0, 0, &executed, err));
     cr_assert_eq(sigaction(SIGTRAP, NULL, &now), 0);
     cr_assert(now.sa_handler == count_trap);
     tic_trace_free(trace);
