@@ -214,7 +214,7 @@ tic_demand KernelRun::Demand() const {
 
 size_t KernelRun::LossMemory() const {
     const int64_t b = which_.problem.m, d = which_.problem.n;
-    return tic_contrastive_scratch(ctx_.get(), b, d) +
+    return tic_contrastive_scratch(ctx_.get(), which_.precision, b, d) +
            2 * static_cast<size_t>(b * d) * sizeof(float);
 }
 

@@ -345,7 +345,7 @@ typedef struct tic_contrastive_args {
     double d_log_scale;      /* out */
 } tic_contrastive_args;
 tic_status tic_contrastive(tic_ctx *ctx, tic_contrastive_args *args, tic_error *err);
-size_t tic_contrastive_scratch(const tic_ctx *ctx, int64_t b, int64_t d);
+size_t tic_contrastive_scratch(const tic_ctx *ctx, tic_dtype precision, int64_t b, int64_t d);
 /* Logical MACs: b² d for the loss alone; with gradients 3 b² d, or 4 for more than 512 pairs, whose
  * scores are computed twice instead of kept. */
 uint64_t tic_contrastive_macs(int64_t b, int64_t d, bool gradients);

@@ -81,7 +81,7 @@ static const tic_scores_micro scores_portable = {&tic_scores_products_portable,
 /* Scores are worked on in blocks of `block` rows and columns, a multiple of 32. */
 #define SCORES(op, driver)                                                                         \
     SCORES_ROW("amx", op, TIC_ISA_AVX2 | TIC_ISA_AVX512 | TIC_ISA_AVX512_BF16 | TIC_ISA_AMX_BF16,  \
-               1 << TIC_BF16, driver, scores_amx, 320, "tiles of 32x32 by TDPBF16PS"),             \
+               1 << TIC_BF16, driver, scores_amx, 256, "tiles of 32x32 by TDPBF16PS"),             \
         SCORES_ROW("avx512", op, TIC_ISA_AVX2 | TIC_ISA_AVX512, BOTH, driver, scores_avx512, 320,  \
                    "tiles of 14x32 by FMA; bf16 is rounded to"),                                   \
         SCORES_ROW("avx2", op, TIC_ISA_AVX2, BOTH, driver, scores_avx2, 192,                       \
@@ -91,7 +91,7 @@ static const tic_scores_micro scores_portable = {&tic_scores_products_portable,
         SCORES_ROW("portable", op, TIC_ISA_PORTABLE, BOTH, driver, scores_portable, 192,           \
                    "tiles of 4x8 in compiled vectors of 4"),                                       \
         SCORES_ROW("amx-emulated", op, TIC_ISA_PORTABLE, 1 << TIC_BF16, driver,                    \
-                   scores_amx_emulated, 320, "amx in plain C, to the same bits of products"),      \
+                   scores_amx_emulated, 256, "amx in plain C, to the same bits of products"),      \
         REFERENCE_ROW(op, BOTH, driver##_ref)
 
 static const tic_attention_bf16 attention_amx = {&tic_attention_bf16_micro_avx512_bf16,

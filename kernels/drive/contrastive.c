@@ -130,24 +130,19 @@ static void shape_of(const tic_contrastive_args *a, char shape[64]) {
              a->d_image ? ",backward" : "");
 }
 
-size_t tic_contrastive_scratch(const tic_ctx *ctx, int64_t b, int64_t d) {
+size_t tic_contrastive_scratch(const tic_ctx *ctx, tic_dtype precision, int64_t b, int64_t d) {
     float any[1]; /* not read */
-    size_t most = 0;
-    for (int precision = TIC_F32; precision <= TIC_BF16; precision++) {
-        tic_contrastive_args a = {.b = b, .d = d, .precision = (tic_dtype)precision};
-        a.image = a.text = a.d_image = a.d_text = any;
-        char shape[64];
-        tic_choice choice;
-        tic_error err;
-        shape_of(&a, shape);
-        if (tic_choose(ctx, TIC_OP_CONTRASTIVE, a.precision, shape, &a, &choice, &err) != TIC_OK ||
-            choice.variant->micro == NULL)
-            continue; /* the reference books its own */
-        tic_scores s = scores_of(choice.variant, choice.knobs, &a);
-        const size_t bytes = tic_scores_plan(ctx, &s) + tic_align_up((size_t)s.blocks * 8);
-        most = bytes > most ? bytes : most;
-    }
-    return most;
+    char shape[64];
+    tic_choice choice;
+    tic_error err;
+    tic_contrastive_args a = {.b = b, .d = d, .precision = precision};
+    a.image = a.text = a.d_image = a.d_text = any;
+    shape_of(&a, shape);
+    if (tic_choose(ctx, TIC_OP_CONTRASTIVE, precision, shape, &a, &choice, &err) != TIC_OK ||
+        choice.variant->micro == NULL)
+        return 0; /* the reference books its own */
+    tic_scores s = scores_of(choice.variant, choice.knobs, &a);
+    return tic_scores_plan(ctx, &s) + tic_align_up((size_t)s.blocks * sizeof(double));
 }
 
 tic_status tic_contrastive(tic_ctx *ctx, tic_contrastive_args *a, tic_error *err) {

@@ -79,6 +79,12 @@ static bool transposed(const tic_scores *s) {
     return s->micro->products->columns == NULL;
 }
 
+/* A thread packs a block's images when it meets them: less than a hundredth of their products, and
+ * memory for a block instead of for all. Transposing them costs more. */
+static bool packs_images(const tic_scores *s) {
+    return !s->kept && !transposed(s);
+}
+
 /* Rows of image_panels a block: d, rounded up to what a call touches, or whole panels. */
 static int64_t image_height(const tic_scores *s) {
     return transposed(s) ? tic_round_up(s->d, s->micro->products->strip)
@@ -103,15 +109,21 @@ static void take_thread(const tic_scores *s, parts *from, tic_scores_thread *t) 
     const int64_t block = s->block, panel = s->micro->products->panel;
     const bool bf16 = s->precision == TIC_BF16, gradients = s->gradients;
     *t = (tic_scores_thread){0};
-    t->block = take(from, !s->kept, block * s->ld, sizeof(float));
-    t->text_rows = take(from, bf16, block * s->lda, 4);
+    t->block = take(from, !s->kept, block * (bf16 ? tic_most(s->ld, s->lda) : s->ld), 4);
+    t->text_rows = take(from, bf16 && s->kept, block * s->lda, 4);
     t->text_scores = take(from, true, block * s->d_units, 4);
     t->text_panels = take(from, gradients, s->panels * panel * block / per_unit(s), 4);
+    t->image_panels =
+        take(from, gradients && packs_images(s), s->panels * panel * block / per_unit(s), 4);
     t->ds_rows = take(from, gradients && pairs(s), block * block, sizeof(tic_bf16));
-    t->ds_pairs = take(from, gradients && pairs(s), block / 2 * (block + APART), 4);
+    t->ds_pairs = take(from, gradients && pairs(s) && s->kept, block / 2 * (block + APART), 4);
     t->d_text = take(from, gradients && transposed(s),
                      tic_round_up(s->d, s->micro->products->strip) * block, sizeof(float));
     t->tile = take(from, gradients, s->micro->products->strip * panel, sizeof(float));
+    if (!s->kept) { /* before there are scores, and when they are narrowed */
+        t->text_rows = t->block;
+        t->ds_pairs = (uint32_t *)(void *)t->block;
+    }
 }
 
 static void take_all(const tic_ctx *ctx, tic_scores *s, parts *from) {
@@ -123,7 +135,8 @@ static void take_all(const tic_ctx *ctx, tic_scores *s, parts *from) {
         *each[i] = take(from, true, b, sizeof(float));
     s->whole = take(from, s->kept, padded * s->ld, sizeof(float));
     s->image_rows = take(from, bf16, padded * s->lda, 4);
-    s->image_panels = take(from, s->gradients, image_height(s) * padded / per_unit(s), 4);
+    s->image_panels =
+        take(from, s->gradients && !packs_images(s), image_height(s) * padded / per_unit(s), 4);
     s->thread = take(from, true, ctx->threads, sizeof *s->thread);
     for (int i = 0; i < 2; i++)
         s->done[i] = take(from, true, s->blocks * TIC_SWEEP_APART, sizeof(int64_t));
@@ -220,7 +233,7 @@ static void prepare_block(const tic_scores *s, int64_t r) {
         pack_rows(s, rows, s->image + first * s->d, (void *)image_row(s, first));
     if (s->gradients && transposed(s))
         pack_transposed(s, rows, image_row(s, first), image_panels(s, r), units);
-    else if (s->gradients)
+    else if (s->gradients && !packs_images(s))
         pack_panels(s, rows, image_row(s, first), image_panels(s, r), units, s->blocks * units);
 }
 
@@ -393,7 +406,11 @@ void tic_scores_multiply(const tic_scores *s, int thread, int64_t stripe, int64_
         s->micro->vec->round(padded, ds + i * s->ld);
     multiply(s, t, &of_image, rows, units_of(s, n), t->text_panels, units * products->panel,
              d_image + top * s->d, stripe > 0);
-    if (transposed(s))
+    if (packs_images(s)) {
+        pack_panels(s, rows, image_row(s, top), t->image_panels, units, units);
+        multiply(s, t, &of_text, n, units_of(s, rows), t->image_panels, units * products->panel,
+                 d_text + left * s->d, block > 0);
+    } else if (transposed(s))
         multiply_transposed(s, t, units_of(s, rows), image_panels(s, block), padded, block > 0);
     else
         multiply(s, t, &of_text, n, units_of(s, rows), image_panels(s, block),

@@ -34,6 +34,7 @@ typedef struct tic_scores_thread { /* what a thread works with */
     void *text_rows;               /* the stripe's texts, rounded; not of f32 */
     void *text_scores;             /* packed for S: panels of texts over d */
     void *text_panels;             /* packed for d_image: panels of d over texts */
+    void *image_panels;            /* a block's, packed for d_text; or all in tic_scores */
     tic_bf16 *ds_rows;             /* dS as operand of d_image; bf16 */
     uint32_t *ds_pairs;            /* dS as operand of d_text; bf16 */
     float *d_text;                 /* [d, block] the stripe's, where products are transposed */
@@ -63,7 +64,7 @@ typedef struct tic_scores {
     tic_scores_sums row, column; /* [b] each */
     float *whole;                /* [b, ld] when kept */
     void *image_rows;            /* packed for S */
-    void *image_panels;          /* packed for d_text */
+    void *image_panels;          /* packed for d_text, unless each thread packs blocks */
     tic_scores_thread *thread;   /* [threads] */
     int64_t *done[2];            /* of two sweeps */
 } tic_scores;
