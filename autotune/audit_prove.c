@@ -32,7 +32,7 @@ typedef struct run {
     tic_prover *w;
     tic_operands *operands;
     const tic_problem *problem;
-    uint64_t issued; /* MACs, by a call at full speed */
+    uint64_t logical; /* MACs of a call */
 } run;
 
 static tic_status call(void *user, tic_error *err) {
@@ -44,22 +44,23 @@ static tic_status issued_now(int64_t *out, tic_error *err) {
     return tic_papi_read("MACS_ISSUED", out, err); /* as any tool would */
 }
 
+static uint64_t logical_now(const tic_ctx *ctx) {
+    tic_counters counters;
+    tic_ctx_counters(ctx, &counters);
+    return tic_counters_sum(&counters).logical;
+}
+
 static tic_status open_run(run *r, tic_prover *w, const tic_problem *problem, tic_error *err) {
-    int64_t before, after = 0;
     *r = (run){.w = w, .problem = problem};
     TIC_TRY(
         tic_operands_new(&r->operands, problem, tic_audit_precision(w->options, problem->op), err));
     tic_status status = tic_operands_prepare(r->operands, w->ctx, err);
-    if (status == TIC_OK)
-        status = issued_now(&before, err);
+    const uint64_t before = logical_now(w->ctx);
     if (status == TIC_OK)
         status = call(r, err); /* books the scratch */
-    if (status == TIC_OK)
-        status = issued_now(&after, err);
+    r->logical = logical_now(w->ctx) - before;
     if (status != TIC_OK)
         tic_operands_free(r->operands);
-    else
-        r->issued = (uint64_t)(after - before);
     return status;
 }
 
@@ -97,12 +98,6 @@ static void judge_step(tic_audit_row *row, const tic_problem *small, uint64_t lo
                  "%s, %s %s: %llu multiplications outside of products are more than %d an element",
                  row->kernel, row->problem, row->stepped_size,
                  (unsigned long long)executed->elementwise, ELEMENTWISE_MOST);
-}
-
-static uint64_t logical_now(const tic_ctx *ctx) {
-    tic_counters counters;
-    tic_ctx_counters(ctx, &counters);
-    return tic_counters_sum(&counters).logical;
 }
 
 typedef struct stepped {
@@ -161,7 +156,7 @@ static tic_status catch_all(tic_prover *w, const tic_problem *problem, tic_audit
     const uint64_t logical = logical_now(w->ctx);
     tic_status status = issued_now(&before, err);
     if (status == TIC_OK)
-        status = tic_trace_catch(w->trace, call, &r, w->most, r.issued, &executed, err);
+        status = tic_trace_catch(w->trace, call, &r, w->most, r.logical, &executed, err);
     if (status == TIC_OK)
         status = issued_now(&after, err);
     row->logical = logical_now(w->ctx) - logical;

@@ -104,7 +104,8 @@ typedef struct tic_tuned {
     char name[96];                   /* of the first problem, and how many others there are */
     const tic_candidate *candidates; /* [0] is the default */
     int count, winner;               /* 0: the default stays */
-    double gain;                     /* median of default's time / winner's, less 1 */
+    double gain;                     /* median of default's time / winner's, less 1; with a rival
+                                        candidate 1's, may be negative; 0 when count is 1 */
     int turns, ahead;                /* of the finals; 0: there were none */
     double seconds, default_seconds; /* shortest runs of winner and default */
     int calls;                       /* in a step; 0: not told */
@@ -125,9 +126,10 @@ typedef struct tic_tune_options {
     tic_dtype precision;
     int threads; /* as in tic_ctx_options; so is isa_limit */
     unsigned isa_limit;
-    const tic_plan *base; /* what runs untuned: it decides the default. NULL: the registry */
-    double seconds;       /* wanted; fewer candidates are tried when there is much to measure */
-    const char *only;     /* one key, or a part of problems' names; NULL: all */
+    const tic_plan *base;  /* what runs untuned: it decides the default. NULL: the registry */
+    const tic_plan *rival; /* not NULL: its choices against `base`'s, in turns; no line is added */
+    double seconds;        /* wanted; fewer candidates are tried when there is much to measure */
+    const char *only;      /* one key, or a part of problems' names; NULL: all */
     /* All may be NULL. `tuned` and what it points to are borrowed. */
     void (*progress)(void *user, const tic_tune_progress *progress);
     void (*done)(void *user, const tic_tuned *tuned);

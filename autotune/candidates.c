@@ -334,11 +334,11 @@ static tic_status drop_unlikely(maker *m, tic_error *err) {
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-static tic_status add_default(maker *m, tic_error *err) {
+static tic_status add_choice(maker *m, const tic_ctx *ctx, tic_error *err) {
     const tic_search_space *s = m->space;
     int variant, knobs[TIC_MAX_KNOBS] = {0};
-    TIC_TRY(tic_ctx_choice(s->ctx, s->problem->op, s->precision, s->shape, s->args, &variant, knobs,
-                           err));
+    TIC_TRY(
+        tic_ctx_choice(ctx, s->problem->op, s->precision, s->shape, s->args, &variant, knobs, err));
     return add(m, variant, knobs, err);
 }
 
@@ -378,7 +378,7 @@ static double logical(const tic_problem *p) {
 tic_status tic_candidates_make(tic_candidate **list, int *count, const tic_search_space *space,
                                tic_error *err) {
     maker m = {.space = space};
-    tic_status status = add_default(&m, err);
+    tic_status status = add_choice(&m, space->ctx, err);
     for (int i = 0; i < tic_variant_count() && status == TIC_OK; i++)
         if (tic_variant_get(i).op == space->problem->op)
             status = add_variant(&m, i, err);
@@ -394,6 +394,23 @@ tic_status tic_candidates_make(tic_candidate **list, int *count, const tic_searc
     if (status == TIC_OK)
         status = drop_unlikely(&m, err);
     if (status != TIC_OK)
+        tic_free(m.list);
+    *list = status == TIC_OK ? m.list : NULL;
+    *count = status == TIC_OK ? (int)m.count : 0;
+    return status;
+}
+
+tic_status tic_candidates_pair(tic_candidate **list, int *count, const tic_search_space *space,
+                               tic_ctx *rival, tic_operands *operands, tic_error *err) {
+    maker m = {.space = space};
+    tic_status status = add_choice(&m, space->ctx, err);
+    if (status == TIC_OK) /* a packing decides who can read it */
+        status = tic_operands_pack(operands, rival, err);
+    if (status == TIC_OK)
+        status = add_choice(&m, rival, err);
+    if (status == TIC_OK)
+        drop_repeated_default(&m);
+    else
         tic_free(m.list);
     *list = status == TIC_OK ? m.list : NULL;
     *count = status == TIC_OK ? (int)m.count : 0;

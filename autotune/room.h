@@ -36,6 +36,10 @@ typedef struct tic_search_space {
  * default. Those whose fate is not TIC_MEASURED say why. *list is the caller's (tic_free). */
 tic_status tic_candidates_make(tic_candidate **list, int *count, const tic_search_space *space,
                                tic_error *err);
+/* The default and what another context would run; one when they are the same. A packing of the
+ * operands, whose args the space has, is the rival's afterwards. */
+tic_status tic_candidates_pair(tic_candidate **list, int *count, const tic_search_space *space,
+                               tic_ctx *rival, tic_operands *operands, tic_error *err);
 
 /* ---- the search (search.c) ------------------------------------------------------------------- */
 
@@ -48,14 +52,20 @@ typedef struct tic_measurer {
 } tic_measurer;
 
 typedef struct tic_search_result {
-    int winner;       /* 0: the default stays */
-    double gain;      /* median over turns of default's time / winner's, less 1; 0 without winner */
+    int winner;  /* 0: the default stays */
+    double gain; /* median over turns of default's time / winner's, less 1; 0 without winner, of a
+                    duel the challenger's */
     int turns, ahead; /* of the finals, and those in which the challenger led the default */
 } tic_search_result;
 /* Successive halving over the candidates whose fate is TIC_MEASURED, then finals of the best three
  * and the default in turns. Fills best, samples, fate and why. */
 tic_status tic_search(const tic_measurer *measurer, tic_candidate *list, int count,
                       tic_search_result *out, tic_error *err);
+
+/* Candidates 0 and 1 in turns, as in the finals: `gain` may be negative, the winner needs no 2 %.
+ */
+tic_status tic_duel(const tic_measurer *measurer, tic_candidate *list, tic_search_result *out,
+                    tic_error *err);
 
 /* ---- shipped plans (autotune/defaults/, choose.c) -------------------------------------------- */
 

@@ -110,7 +110,7 @@ typedef struct finalist {
 static tic_status take_turn(const search *s, finalist *f, int count, int turn, tic_error *err) {
     double seconds[FINALISTS + 1];
     for (int n = 0; n <= count; n++) {
-        const int i = (turn + (turn % 2 == 0 ? n : count - n)) % (count + 1);
+        const int i = (turn / 2 + (turn % 2 == 0 ? n : count - n)) % (count + 1);
         if (i == 0 || f[i - 1].in)
             TIC_TRY(sample(s, i == 0 ? 0 : f[i - 1].candidate, &seconds[i], err));
     }
@@ -180,6 +180,21 @@ static tic_status finals(search *s, tic_search_result *out, tic_error *err) {
                                    .turns = told->turns,
                                    .ahead = told->ahead};
     }
+    return TIC_OK;
+}
+
+tic_status tic_duel(const tic_measurer *measurer, tic_candidate *list, tic_search_result *out,
+                    tic_error *err) {
+    const search s = {.measurer = measurer, .list = list, .count = 2};
+    finalist f = {.candidate = 1, .in = true};
+    if (measurer->round != NULL)
+        measurer->round(measurer->user, 1);
+    for (int turn = 0; turn < TURNS; turn++)
+        TIC_TRY(take_turn(&s, &f, 1, turn, err));
+    qsort(f.ratio, (size_t)f.turns, sizeof f.ratio[0], compare_ratios);
+    *out =
+        (tic_search_result){.gain = f.ratio[f.turns / 2] - 1, .turns = f.turns, .ahead = f.ahead};
+    out->winner = out->gain > 0;
     return TIC_OK;
 }
 

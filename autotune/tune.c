@@ -30,8 +30,8 @@ typedef struct group {
 
 typedef struct tuning {
     const tic_tune_options *options;
-    tic_plan *trial; /* the base, and a line for the candidate that runs */
-    tic_ctx *ctx;
+    tic_plan *trial;      /* the base, and a line for the candidate that runs */
+    tic_ctx *ctx, *rival; /* rival: NULL, or what decides the only challenger */
     tic_machine machine;
     tic_peak unit;
     double peak; /* around the present key */
@@ -381,22 +381,42 @@ static void describe(const tuning *t, tic_tuned *out) {
     out->shared_cores = t->shared;
 }
 
+/* What candidates are made for, when the default needs so many seconds. */
+static tic_search_space space_of(const tuning *t, double seconds) {
+    const group *g = &t->group[t->at];
+    return (tic_search_space){.ctx = t->ctx,
+                              .machine = &t->machine,
+                              .problem = g->problem[0],
+                              .precision = t->options->precision,
+                              .shape = tic_key_shape(g->key),
+                              .args = tic_operands_args(t->operands[0]),
+                              .seconds = g->count == 1 ? seconds : 0,
+                              .limit =
+                                  limit_of(t, fmax(seconds, shortest_sample) / expected(t, g))};
+}
+
+static void set_repeats(tuning *t, double seconds) {
+    t->repeats = seconds > shortest_sample ? 1 : (int)(shortest_sample / seconds) + 1;
+}
+
+static void take_result(const tuning *t, const tic_search_result *result, tic_tuned *out) {
+    out->candidates = t->list;
+    out->winner = result->winner;
+    out->gain = result->gain;
+    out->turns = result->turns;
+    out->ahead = result->ahead;
+    out->seconds = t->list[result->winner].best;
+    out->default_seconds = t->list[0].best;
+}
+
 static tic_status search_key(tuning *t, tic_plan *plan, tic_tuned *out, tic_error *err) {
     const group *g = &t->group[t->at];
     const tic_measurer measurer = {sample, on_round, t};
     tic_search_result result;
     double first;
     TIC_TRY(try_default(t, &first, err));
-    t->repeats = first > shortest_sample ? 1 : (int)(shortest_sample / first) + 1;
-    const tic_search_space space = {.ctx = t->ctx,
-                                    .machine = &t->machine,
-                                    .problem = g->problem[0],
-                                    .precision = t->options->precision,
-                                    .shape = tic_key_shape(g->key),
-                                    .args = tic_operands_args(t->operands[0]),
-                                    .seconds = g->count == 1 ? first : 0,
-                                    .limit =
-                                        limit_of(t, fmax(first, shortest_sample) / expected(t, g))};
+    set_repeats(t, first);
+    const tic_search_space space = space_of(t, first);
     TIC_TRY(tic_candidates_make(&t->list, &out->count, &space, err));
     for (int i = 0; i < out->count; i++)
         if (t->list[i].fate == TIC_MEASURED) {
@@ -407,16 +427,32 @@ static tic_status search_key(tuning *t, tic_plan *plan, tic_tuned *out, tic_erro
         return tic_fail(err, TIC_EVERIFY, "%s: the default kernel gives another result twice: %s",
                         g->key, t->list[0].why);
     TIC_TRY(tic_search(&measurer, t->list, out->count, &result, err));
-    out->candidates = t->list;
-    out->winner = result.winner;
-    out->gain = result.gain;
-    out->turns = result.turns;
-    out->ahead = result.ahead;
-    out->seconds = t->list[result.winner].best;
-    out->default_seconds = t->list[0].best;
+    take_result(t, &result, out);
     /* backward passes of what follows are prepared with the winner */
     TIC_TRY(take_line(t->trial, g->key, t->list[result.winner].line, err));
     return take_line(plan, g->key, t->list[result.winner].line, err);
+}
+
+/* The plan's choice and the rival's, if they differ; the plan's runs on. */
+static tic_status duel_key(tuning *t, tic_tuned *out, tic_error *err) {
+    const group *g = &t->group[t->at];
+    const tic_measurer measurer = {sample, on_round, t};
+    const tic_search_space space = space_of(t, 0);
+    tic_search_result result = {.winner = 0};
+    double first;
+    TIC_TRY(tic_candidates_pair(&t->list, &out->count, &space, t->rival, t->operands[0], err));
+    if (out->count == 2) {
+        TIC_TRY(take_candidate(t, &t->list[0], err));
+        TIC_TRY(try_default(t, &first, err));
+        set_repeats(t, first);
+        TIC_TRY(check(t, &t->list[1], INFINITY, err));
+        if (t->list[1].fate != TIC_MEASURED)
+            return tic_fail(err, TIC_EVERIFY, "%s: %s of the other plan: %s", g->key,
+                            t->list[1].line, t->list[1].why);
+        TIC_TRY(tic_duel(&measurer, t->list, &result, err));
+    }
+    take_result(t, &result, out);
+    return take_candidate(t, &t->list[0], err);
 }
 
 static tic_status tune_key(tuning *t, tic_plan *plan, tic_error *err) {
@@ -426,7 +462,7 @@ static tic_status tune_key(tuning *t, tic_plan *plan, tic_error *err) {
     look_around(t);
     tic_status status = make_operands(t, err);
     if (status == TIC_OK)
-        status = search_key(t, plan, &out, err);
+        status = t->rival != NULL ? duel_key(t, &out, err) : search_key(t, plan, &out, err);
     if (status == TIC_OK) {
         before = t->peak;
         look_around(t);
@@ -450,6 +486,10 @@ static tic_status open_tuning(tuning *t, tic_error *err) {
     const tic_ctx_options ctx = {
         .threads = options->threads, .isa_limit = options->isa_limit, .plan = t->trial};
     TIC_TRY(tic_ctx_new(&t->ctx, &ctx, err));
+    tic_ctx_options other = ctx;
+    other.plan = options->rival;
+    if (options->rival != NULL)
+        TIC_TRY(tic_ctx_new(&t->rival, &other, err));
     tic_ctx_purpose(t->ctx, TIC_FOR_TUNING);
     TIC_TRY(tic_machine_measure(&t->machine, t->ctx, err));
     find_clocks(t);
@@ -468,6 +508,7 @@ tic_status tic_tune(tic_plan *plan, const tic_problem *problems, int count,
     for (t.at = 0; t.at < t.groups && status == TIC_OK; t.at++)
         status = tune_key(&t, plan, err);
     tic_ctx_free(t.ctx);
+    tic_ctx_free(t.rival);
     tic_plan_free(t.trial);
     free_groups(t.group, t.groups);
     return status;

@@ -50,6 +50,7 @@ static bool on_stop(void *user) {
 
 typedef struct plans {
     tic_plan *base, *known, *fresh; /* shipped; the file's lines; what is measured now */
+    tic_plan *rival;                /* to measure against, or NULL; `base` has the file's lines */
     char fingerprint[TIC_FINGERPRINT_TEXT];
 } plans;
 
@@ -57,6 +58,19 @@ static void free_plans(plans *p) {
     tic_plan_free(p->base);
     tic_plan_free(p->known);
     tic_plan_free(p->fresh);
+    tic_plan_free(p->rival);
+}
+
+/* What is shipped, and the lines of a plan file, which must be there and fit. */
+static tic_status whole_plan(tic_plan **out, const char *path, const tic_ctx_options *options,
+                             tic_error *err) {
+    tic_plan_source source;
+    if (!tic_file_exists(path))
+        return tic_fail(err, TIC_EINPUT, "%s: there is no such plan", path);
+    TIC_TRY(tic_plan_choose(out, path, options, &source, err));
+    if (source.refused[0] != '\0')
+        return tic_fail(err, TIC_EINPUT, "refused the plan %s", source.refused);
+    return TIC_OK;
 }
 
 static tic_status open_plans(const tic_tuner *tuner, plans *p, tic_error *err) {
@@ -67,8 +81,12 @@ static tic_status open_plans(const tic_tuner *tuner, plans *p, tic_error *err) {
     TIC_TRY(tic_ctx_new(&ctx, &options, err));
     tic_fingerprint(ctx, p->fingerprint);
     tic_ctx_free(ctx);
-    TIC_TRY(tic_plan_choose(&p->base, NULL, &options, &source, err));
     TIC_TRY(tic_plan_new(&p->fresh, err));
+    if (tuner->rival != NULL) {
+        TIC_TRY(whole_plan(&p->base, tuner->path, &options, err));
+        return whole_plan(&p->rival, tuner->rival, &options, err);
+    }
+    TIC_TRY(tic_plan_choose(&p->base, NULL, &options, &source, err));
     if (tic_file_exists(tuner->path) &&
         tic_plan_load(&p->known, tuner->path, p->fingerprint, &refused) != TIC_OK &&
         !tuner->discard)
@@ -87,6 +105,7 @@ static tic_status measure(tic_tuner *tuner, plans *p, const tic_problems *proble
     const tic_tune_options options = {.precision = precision,
                                       .threads = tuner->threads,
                                       .base = p->base,
+                                      .rival = p->rival,
                                       .seconds = tuner->seconds,
                                       .only = tuner->only,
                                       .progress = on_progress,
@@ -98,7 +117,8 @@ static tic_status measure(tic_tuner *tuner, plans *p, const tic_problems *proble
     tic_status status = tic_tune(p->fresh, problems->list, (int)problems->count, &options, err);
     if (tuner->failed.status != TIC_OK)
         return tic_fail(err, tuner->failed.status, "%s", tuner->failed.text);
-    if (tuner->discard || tuner->keys == 0 || (status != TIC_OK && status != TIC_EINTERRUPTED))
+    if (tuner->discard || tuner->rival != NULL || tuner->keys == 0 ||
+        (status != TIC_OK && status != TIC_EINTERRUPTED))
         return status;
     TIC_TRY(copy_lines(p->known, p->fresh, err));
     TIC_TRY(tic_plan_save(p->known, p->fingerprint, tuner->path, err));

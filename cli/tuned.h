@@ -11,6 +11,7 @@ typedef struct tic_tuner {
     bool again;       /* measures also what the file knows */
     bool discard;     /* writes nothing */
     const char *only; /* as in tic_tune_options */
+    const char *rival; /* a plan file that the one at `path` is measured against; NULL: tunes */
     /* Told of every key, may be NULL; what `tuned` points to is borrowed. */
     tic_status (*each)(void *user, const tic_tuned *tuned, tic_error *err);
     void *user;
@@ -22,7 +23,8 @@ typedef struct tic_tuner {
 /* `given` (--plan), or this machine's file in the cache folder. */
 tic_status tic_cli_plan_path(char out[TIC_PATH], const char *given, int threads, tic_error *err);
 /* Measures the problems of a step of that model and saves the plan, also when interrupted. A file
- * that is not this machine's and build's is told of and replaced. */
+ * that is not this machine's and build's is told of and replaced; with a rival, where both must be,
+ * it is TIC_EINPUT, and nothing is written. */
 tic_status tic_cli_tune(tic_tuner *tuner, const tic_config *config,
                         const tic_model_options *options, int tokens, tic_error *err);
 

@@ -345,6 +345,7 @@ typedef struct tic_contrastive_args {
     double d_log_scale;      /* out */
 } tic_contrastive_args;
 tic_status tic_contrastive(tic_ctx *ctx, tic_contrastive_args *args, tic_error *err);
+/* Bytes of scratch of such a call, gradients included. */
 size_t tic_contrastive_scratch(const tic_ctx *ctx, tic_dtype precision, int64_t b, int64_t d);
 /* Logical MACs: b² d for the loss alone; with gradients 3 b² d, or 4 for more than 512 pairs, whose
  * scores are computed twice instead of kept. */
@@ -364,7 +365,9 @@ typedef struct tic_distill_args {
     double loss, d_log_scale; /* out */
 } tic_distill_args;
 tic_status tic_distill(tic_ctx *ctx, tic_distill_args *args, tic_error *err);
-size_t tic_distill_scratch(const tic_ctx *ctx, int64_t b, int64_t d, int64_t teacher_d);
+/* Of such a call, gradients included. */
+size_t tic_distill_scratch(const tic_ctx *ctx, tic_dtype precision, int64_t b, int64_t d,
+                           int64_t teacher_d);
 uint64_t tic_distill_macs(int64_t b, int64_t d, int64_t teacher_d, bool gradients);
 
 /* ---- layernorm ----------------------------------------------------------------------------- */
@@ -503,10 +506,10 @@ tic_status tic_trace_step(tic_trace *trace, tic_traced_fn call, void *user, tic_
 /* Makes the call at full speed and catches every call of a product micro-kernel. The first with a
  * set of arguments is stepped, others with the same arguments are counted. Only MACs and calls are
  * filled. The context must have one thread. TIC_ERESOURCE when more than `most` instructions would
- * have to be stepped (0: any number), or when that can be foreseen since `expected` MACs (0: not
+ * have to be stepped (0: any number), or when that can be foreseen, as `logical` MACs (0: not
  * known) are far away; the call is made nevertheless. TIC_EINTERNAL as tic_trace_step. */
 tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, uint64_t most,
-                           uint64_t expected, tic_executed *out, tic_error *err);
+                           uint64_t logical, tic_executed *out, tic_error *err);
 
 /* ---- software-defined events --------------------------------------------------------------- */
 

@@ -215,7 +215,7 @@ size_t tic_step_scratch(const tic_ctx *ctx, tic_model *model) {
         return bytes;
     bytes = at_least(bytes, tic_contrastive_scratch(ctx, model->options.precision, b, e));
     bytes = at_least(bytes, tic_adamw_scratch(ctx, model->layout.size, model->layout.count));
-    return at_least(bytes, tic_distill_scratch(ctx, b, e, e));
+    return at_least(bytes, tic_distill_scratch(ctx, model->options.precision, b, e, e));
 }
 
 /* ---- questions before a model exists --------------------------------------------------------- */

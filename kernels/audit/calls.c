@@ -46,7 +46,7 @@ struct tic_catcher {
     path *paths;
     int path_count;
     uint64_t calls, instructions, most; /* that are stepped, and that may be */
-    uint64_t expected;                  /* MACs that the counter will tell; 0: not known */
+    uint64_t logical;                   /* MACs of the whole; 0: not known */
     bool on, overflowed;
     followed stepped[DEPTH]; /* while one is: it, and what it called */
     int depth;
@@ -236,18 +236,19 @@ static void sum_up(const tic_catcher *c, tic_executed *out) {
 }
 
 /* Every call so far was unlike the others, and at their rate there would be too many instructions:
- * what is left need not be stepped to know it. */
-static bool hopeless(const tic_catcher *c) {
+ * what is left need not be stepped to know it. Calls that begin to repeat only later are given up
+ * too; a smaller problem is then taken. By what the shape needs, not by the counter that is
+ * audited: one that tells too much must not make the size that shows it look too large. */
+static bool too_large_foreseen(const tic_catcher *c) {
     tic_executed done;
-    if (c->expected == 0 || c->instructions < c->most / 8 || c->instructions > c->most)
+    if (c->logical == 0 || c->instructions < c->most / 8 || c->instructions > c->most)
         return false;
     for (int i = 0; i < c->path_count; i++)
         if (c->paths[i].calls > 1)
             return false;
     sum_up(c, &done);
-    const double share = (double)tic_executed_macs(&done) / (double)c->expected;
-    return (double)c->instructions >
-           1.5 * share * (double)c->most; /* some later ones may be alike */
+    const double share = (double)tic_executed_macs(&done) / (double)c->logical;
+    return (double)c->instructions > share * (double)c->most;
 }
 
 static void caught(tic_catcher *c, int product, ucontext_t *context) {
@@ -258,7 +259,7 @@ static void caught(tic_catcher *c, int product, ucontext_t *context) {
     c->calls++;
     argument_registers(context, argument);
     path *known = known_path(c, product, argument, stack);
-    if (known == NULL && c->depth == 0 && hopeless(c))
+    if (known == NULL && c->depth == 0 && too_large_foreseen(c))
         c->instructions = c->most + 1;
     if (known == NULL && c->depth == 0 && c->instructions > c->most)
         return; /* it runs on, and how it ends says that it was not looked at */
@@ -376,7 +377,7 @@ bool tic_catcher_on(const tic_catcher *c) {
 }
 
 tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, uint64_t most,
-                           uint64_t expected, tic_executed *out, tic_error *err) {
+                           uint64_t logical, tic_executed *out, tic_error *err) {
     if (trace->ctx->threads != 1)
         return tic_fail(err, TIC_EUSAGE, "audit: calls are caught on one thread only");
     TIC_TRY(make(trace, err));
@@ -384,7 +385,7 @@ tic_status tic_trace_catch(tic_trace *trace, tic_traced_fn call, void *user, uin
     tic_trace_tidy(trace);
     c->calls = c->instructions = 0;
     c->most = most > 0 ? most : UINT64_MAX;
-    c->expected = expected;
+    c->logical = logical;
     c->depth = 0;
     c->overflowed = trace->steppers[0].lost = false;
     if (c->path_count > PATHS / 2)

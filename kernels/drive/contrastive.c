@@ -140,7 +140,7 @@ size_t tic_contrastive_scratch(const tic_ctx *ctx, tic_dtype precision, int64_t 
     shape_of(&a, shape);
     if (tic_choose(ctx, TIC_OP_CONTRASTIVE, precision, shape, &a, &choice, &err) != TIC_OK ||
         choice.variant->micro == NULL)
-        return 0; /* the reference books its own */
+        return 0; /* no kernel, or the reference, which books its own */
     tic_scores s = scores_of(choice.variant, choice.knobs, &a);
     return tic_scores_plan(ctx, &s) + tic_align_up((size_t)s.blocks * sizeof(double));
 }

@@ -160,25 +160,20 @@ static void shape_of(const tic_distill_args *a, char shape[96]) {
              (long long)a->teacher_d, a->d_image ? ",backward" : "");
 }
 
-size_t tic_distill_scratch(const tic_ctx *ctx, int64_t b, int64_t d, int64_t teacher_d) {
+size_t tic_distill_scratch(const tic_ctx *ctx, tic_dtype precision, int64_t b, int64_t d,
+                           int64_t teacher_d) {
     float any[1]; /* not read */
-    size_t most = 0;
-    for (int precision = TIC_F32; precision <= TIC_BF16; precision++) {
-        tic_distill_args a = {
-            .b = b, .d = d, .teacher_d = teacher_d, .precision = (tic_dtype)precision};
-        a.image = a.text = a.teacher_image = a.teacher_text = a.d_image = a.d_text = any;
-        char shape[96];
-        tic_choice choice;
-        tic_error err;
-        run x;
-        shape_of(&a, shape);
-        if (tic_choose(ctx, TIC_OP_DISTILL, a.precision, shape, &a, &choice, &err) != TIC_OK ||
-            choice.variant->micro == NULL)
-            continue; /* the reference books its own */
-        const size_t bytes = plan(ctx, &x, choice.variant, choice.knobs, &a);
-        most = bytes > most ? bytes : most;
-    }
-    return most;
+    char shape[96];
+    tic_choice choice;
+    tic_error err;
+    run x;
+    tic_distill_args a = {.b = b, .d = d, .teacher_d = teacher_d, .precision = precision};
+    a.image = a.text = a.teacher_image = a.teacher_text = a.d_image = a.d_text = any;
+    shape_of(&a, shape);
+    if (tic_choose(ctx, TIC_OP_DISTILL, precision, shape, &a, &choice, &err) != TIC_OK ||
+        choice.variant->micro == NULL)
+        return 0; /* no kernel, or the reference, which books its own */
+    return plan(ctx, &x, choice.variant, choice.knobs, &a);
 }
 
 tic_status tic_distill(tic_ctx *ctx, tic_distill_args *a, tic_error *err) {

@@ -31,7 +31,7 @@ enum {
     SPAN = 4096,           /* longest span of k where C gathers the spans' sums */
     SHORT_SPAN = 512,      /* the same where C stays in L2 and what is packed otherwise would not */
     IN_L2 = 4 << 20,       /* bytes that do: halves of them in two cores' */
-    KEPT = 24,             /* tiles of A's chunk that stay in L1, half of it */
+    KEPT = 24,             /* tiles of A's chunk that stay in L1: half of 48 KiB */
     TILES_A_TASK = 4,      /* of 16 rows or columns, packed by one thread */
     ITEMS_A_THREAD = 4,    /* wanted */
     SERIAL_MACS = 1 << 20, /* below: waking threads costs more than they bring */

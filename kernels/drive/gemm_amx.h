@@ -24,7 +24,8 @@ typedef struct tic_amx_band {
     int64_t i0, j0, strips, panels, steps, chunk;
     const unsigned char *a, *b;
     int64_t a_strip, a_tile, a_row, a_step, b_panel;
-    int64_t keep; /* A's first steps, which L1 keeps from panel to panel; the others pass through */
+    int64_t keep; /* of each chunk of A the first steps, which L1 keeps from panel to panel; the
+                     others pass through */
     bool ahead;
     float *partial; /* [strips][panels][16 R][32]; NULL: one chunk */
     float *sums;    /* [TIC_AMX_BLOCK], 64-byte aligned: the block that is being finished */

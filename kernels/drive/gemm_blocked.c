@@ -40,7 +40,7 @@ enum {
     NARROWEST_BAND = 48,    /* rows: below, a panel of B in L1 is used too few times */
     NARROWEST_STRETCH = 64, /* columns */
     ITEMS_A_THREAD = 4,     /* wanted, so that a late thread delays the end by little */
-    SHALLOW = 128,          /* values of p: B of many columns is then no more than L2 holds */
+    SHALLOW = 128,          /* values of p */
     SERIAL_MACS = 1 << 20,  /* below: waking threads costs more than they bring */
     PAGE = 4096,
     LINE = 64,             /* bytes: addresses a page apart share a set of L1 */
@@ -54,7 +54,7 @@ typedef struct shape { /* everything about the call that the threads share */
     const tic_gemm_micro *micro;
     const tic_packed *packed;           /* B, when it comes packed */
     bool direct, along;                 /* along: A's rows stand as they are, or are copied */
-    bool shallow;                       /* C is more to move than A and B are to multiply */
+    bool shallow;                       /* direct, k <= SHALLOW: the loops go along C's rows */
     bool in_place, b_in_place;          /* A, B: read where it is */
     int64_t block, blocks;              /* of k: length (the last may be shorter) and number */
     int64_t span;                       /* blocks that are packed together */
@@ -126,8 +126,9 @@ static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_
                            micro->format.k_unit);
     s.blocks = args->k > 0 ? tic_ceil_div(args->k, s.block) : 1;
     s.span = s.direct ? tic_least(s.blocks, tic_ceil_div(SPAN, tic_most(1, s.block))) : s.blocks;
-    s.shallow = s.direct && args->k <= SHALLOW;
     s.columns = tic_round_up(tic_least(nc, args->n), micro->tile_n);
+    s.shallow = s.direct && args->k <= SHALLOW && /* B stays in L2 */
+                (size_t)(args->k * s.columns) * sizeof(float) <= tic_cpu_get()->l2 / 2;
     s.tiles = tic_ceil_div(args->m, micro->tile_m);
     s.height = micro->lanes > 0 && s.tiles > 0 ? args->m / s.tiles : micro->tile_m;
     s.higher = micro->lanes > 0 && s.tiles > 0 ? args->m % s.tiles : 0;
@@ -387,12 +388,12 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
     if (s->in_place && x->first && i + 1 < x->it->tiles) {
         next = a + tile->rows * s->lda;
     } else if (s->b_in_place) { /* a column of lines a tile */
-        const int64_t lines = s->micro->tile_n * 4 / LINE;
-        next = i < lines ? x->next_b + i * LINE : x->b;
-        next_step = i < lines ? s->ldb : 0;
+        const int64_t lines = s->micro->tile_n * 4 / LINE, n = i - x->from;
+        next = n < lines ? x->next_b + n * LINE : x->b;
+        next_step = n < lines ? s->ldb : 0;
     } else {
-        next_step = tic_least(LINE, s->micro->tile_n * 4 / x->it->tiles);
-        next = x->next_b + i * x->steps * next_step;
+        next_step = tic_least(LINE, s->micro->tile_n * 4 / (x->end - x->from));
+        next = x->next_b + (i - x->from) * x->steps * next_step;
     }
     family[which](x->steps, a, s->lda, x->b, s->ldb, add, c, ldc, next, next_step);
     const int64_t length = x->steps * tic_panel_step(micro->format.panel);
@@ -423,9 +424,15 @@ static uint64_t direct_tile(const shape *s, const pass *x, int64_t i, const tic_
 /* Sums that begin as C wait for it: it is asked for a tile before. */
 static void prefetch_c(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile) {
     const tic_gemm_args *args = s->args;
+    const item *it = x->it;
     const bool end = i + 1 == x->end;
-    tic_gemm_tile next = {.i0 = end ? row_of(s, x->it->tile + x->from) : tile->i0 + tile->rows,
+    tic_gemm_tile next = {.i0 = end ? row_of(s, it->tile + x->from) : tile->i0 + tile->rows,
                           .j0 = end ? tile->j0 + s->micro->tile_n : tile->j0};
+    const int64_t first = x->piece->column + it->panel * s->micro->tile_n;
+    if (s->shallow && next.j0 >= first + it->panels * s->micro->tile_n) {
+        next.i0 = row_of(s, it->tile + x->end);
+        next.j0 = first;
+    }
     next.rows = (int)tic_least(s->micro->tile_m, args->m - next.i0);
     next.cols = (int)tic_least(s->micro->tile_n, args->n - next.j0);
     if (!args->accumulate && x->piece->block + x->j == 0)
@@ -458,6 +465,14 @@ static uint64_t do_tile(const shape *s, const pass *x, int64_t i, float *slot) {
     return issued;
 }
 
+/* The pass's tiles, `apart` floats from one's gathered sums to the next one's. */
+static uint64_t do_panel(const shape *s, const pass *x, float *slots, int64_t apart) {
+    uint64_t issued = 0;
+    for (int64_t i = x->from; i < x->end; i++)
+        issued += do_tile(s, x, i, slots + i * apart);
+    return issued;
+}
+
 /* ---- one item's tiles ----------------------------------------------------------------------- */
 
 static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item *it) {
@@ -478,11 +493,10 @@ static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item 
             for (int64_t from = 0; from < it->tiles; from += group) {
                 for (int64_t n = first; n < last; n++) {
                     pass x = begin_pass(s, piece, it, j, n, first, last);
+                    float *slots = it->gather + (gathers ? (n - first) * it->tiles * tile_size : 0);
                     x.from = from;
                     x.end = tic_least(from + group, it->tiles);
-                    float *slots = it->gather + (gathers ? (n - first) * it->tiles * tile_size : 0);
-                    for (int64_t i = from; i < x.end; i++)
-                        issued += do_tile(s, &x, i, slots + (gathers ? i * tile_size : 0));
+                    issued += do_panel(s, &x, slots, gathers ? tile_size : 0);
                 }
             }
         }
@@ -498,9 +512,10 @@ static void share_out(const shape *s, int threads, gemm_piece *piece) {
     int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
     int64_t bands = tic_ceil_div(s->tiles, s->band);
     bands = tic_most(bands, tic_least(wanted, s->args->m / NARROWEST_BAND));
-    /* Equal shares of rows, unless they are too few for it and columns do as well: A is then read
-     * by every stretch, but packed by none. */
-    const bool by_columns = s->along && s->args->m < NARROWEST_BAND * threads &&
+    /* Equal shares of rows, unless they are too few for it and columns do as well: every stretch
+     * then reads A, which must stand there. */
+    const bool by_columns = s->in_place && bands < threads &&
+                            s->args->m < NARROWEST_BAND * threads &&
                             piece->columns >= NARROWEST_STRETCH * wanted;
     if (!by_columns)
         bands = tic_least(s->tiles, tic_round_up(bands, threads));

@@ -79,12 +79,6 @@ static bool transposed(const tic_scores *s) {
     return s->micro->products->columns == NULL;
 }
 
-/* A thread packs a block's images when it meets them: less than a hundredth of their products, and
- * memory for a block instead of for all. Transposing them costs more. */
-static bool packs_images(const tic_scores *s) {
-    return !s->kept && !transposed(s);
-}
-
 /* Rows of image_panels a block: d, rounded up to what a call touches, or whole panels. */
 static int64_t image_height(const tic_scores *s) {
     return transposed(s) ? tic_round_up(s->d, s->micro->products->strip)
@@ -114,7 +108,7 @@ static void take_thread(const tic_scores *s, parts *from, tic_scores_thread *t) 
     t->text_scores = take(from, true, block * s->d_units, 4);
     t->text_panels = take(from, gradients, s->panels * panel * block / per_unit(s), 4);
     t->image_panels =
-        take(from, gradients && packs_images(s), s->panels * panel * block / per_unit(s), 4);
+        take(from, gradients && s->packs_images, s->panels * panel * block / per_unit(s), 4);
     t->ds_rows = take(from, gradients && pairs(s), block * block, sizeof(tic_bf16));
     t->ds_pairs = take(from, gradients && pairs(s) && s->kept, block / 2 * (block + APART), 4);
     t->d_text = take(from, gradients && transposed(s),
@@ -136,7 +130,7 @@ static void take_all(const tic_ctx *ctx, tic_scores *s, parts *from) {
     s->whole = take(from, s->kept, padded * s->ld, sizeof(float));
     s->image_rows = take(from, bf16, padded * s->lda, 4);
     s->image_panels =
-        take(from, s->gradients && !packs_images(s), image_height(s) * padded / per_unit(s), 4);
+        take(from, s->gradients && !s->packs_images, image_height(s) * padded / per_unit(s), 4);
     s->thread = take(from, true, ctx->threads, sizeof *s->thread);
     for (int i = 0; i < 2; i++)
         s->done[i] = take(from, true, s->blocks * TIC_SWEEP_APART, sizeof(int64_t));
@@ -154,6 +148,7 @@ size_t tic_scores_plan(const tic_ctx *ctx, tic_scores *s) {
     s->kept = tic_scores_kept(s->b);
     s->block = tic_least(tic_round_up((s->b + STRIPES - 1) / STRIPES, UNIT), s->most / UNIT * UNIT);
     s->blocks = (s->b + s->block - 1) / s->block;
+    s->packs_images = !s->kept && !transposed(s) && ctx->threads < s->blocks;
     s->ld = (s->kept ? s->blocks * s->block : s->block) + APART;
     s->d_units = units_of(s, s->d);
     s->lda = pairs(s) ? s->d_units : s->d;
@@ -233,7 +228,7 @@ static void prepare_block(const tic_scores *s, int64_t r) {
         pack_rows(s, rows, s->image + first * s->d, (void *)image_row(s, first));
     if (s->gradients && transposed(s))
         pack_transposed(s, rows, image_row(s, first), image_panels(s, r), units);
-    else if (s->gradients && !packs_images(s))
+    else if (s->gradients && !s->packs_images)
         pack_panels(s, rows, image_row(s, first), image_panels(s, r), units, s->blocks * units);
 }
 
@@ -406,7 +401,7 @@ void tic_scores_multiply(const tic_scores *s, int thread, int64_t stripe, int64_
         s->micro->vec->round(padded, ds + i * s->ld);
     multiply(s, t, &of_image, rows, units_of(s, n), t->text_panels, units * products->panel,
              d_image + top * s->d, stripe > 0);
-    if (packs_images(s)) {
+    if (s->packs_images) {
         pack_panels(s, rows, image_row(s, top), t->image_panels, units, units);
         multiply(s, t, &of_text, n, units_of(s, rows), t->image_panels, units * products->panel,
                  d_text + left * s->d, block > 0);

@@ -31,12 +31,14 @@ void tic_sweep_run(tic_sweep *sweep, void (*begin)(void *state, int thread, int6
 
 typedef struct tic_scores_thread { /* what a thread works with */
     float *block;                  /* [block, ld] scores over scale, later dS scale */
-    void *text_rows;               /* the stripe's texts, rounded; not of f32 */
+    void *text_rows;               /* the stripe's texts, rounded; not of f32. In `block` unless
+                                      scores are kept: dead once they are packed */
     void *text_scores;             /* packed for S: panels of texts over d */
     void *text_panels;             /* packed for d_image: panels of d over texts */
     void *image_panels;            /* a block's, packed for d_text; or all in tic_scores */
     tic_bf16 *ds_rows;             /* dS as operand of d_image; bf16 */
-    uint32_t *ds_pairs;            /* dS as operand of d_text; bf16 */
+    uint32_t *ds_pairs;            /* dS as operand of d_text; bf16. In `block` likewise: dS is
+                                      in ds_rows then */
     float *d_text;                 /* [d, block] the stripe's, where products are transposed */
     float *tile;                   /* of the last columns of d */
     uint64_t issued;
@@ -54,6 +56,8 @@ typedef struct tic_scores {
     int64_t most; /* rows and columns of a block: the knob */
     /* derived by tic_scores_plan */
     bool kept;
+    bool packs_images;       /* a thread packs a block's images when it meets them: little beside
+                                their products, unless they are transposed */
     int64_t block;           /* rows and columns of a block */
     int64_t blocks;          /* of a stripe, and stripes */
     int64_t ld;              /* of scores */
@@ -81,7 +85,7 @@ tic_sweep tic_scores_sweep(const tic_scores *s, int which);
 void tic_scores_enter(const tic_scores *s);
 /* Counts what the thread issued. */
 void tic_scores_leave(tic_ctx *ctx, tic_op op, const tic_scores *s);
-/* Packs a stripe's texts: for S, and for d_image when `panels`. */
+/* Packs a stripe's texts: for S, and for d_image when `panels`. The block is spoilt. */
 void tic_scores_begin_stripe(const tic_scores *s, int thread, int64_t stripe, bool panels);
 /* Around all that follows, block by block. */
 void tic_scores_begin_block(const tic_scores *s);
@@ -90,7 +94,8 @@ void tic_scores_end_block(const tic_scores *s);
 int64_t tic_scores_strips(const tic_scores *s, int64_t block); /* of a block */
 tic_scores_strip tic_scores_strip_of(const tic_scores *s, int thread, int64_t stripe, int64_t block,
                                      int64_t strip, bool again);
-/* Adds the block of dS scale to d_image and d_text (the first stripe and block write them). */
+/* Adds the block of dS scale to d_image and d_text (the first stripe and block write them). The
+ * block is spoilt, unless scores are kept. */
 void tic_scores_multiply(const tic_scores *s, int thread, int64_t stripe, int64_t block,
                          float *d_image, float *d_text);
 /* The stripe's d_text is complete. */

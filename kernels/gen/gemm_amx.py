@@ -73,7 +73,7 @@ def kernel(out, rows, act):
 TIC_PRODUCT_BF16 static void band_{rows}_{name}(const tic_amx_band *band) {{
     const int64_t {tile_step}a_row = band->a_row, a_step = band->a_step;
     const int64_t keep = band->keep;
-    const bool streams = band->strips > 1;
+    const bool streams = band->strips > 1 && band->panels > 1; /* else B is read once, or is what stays */
     rows_left r = {{.left = 0}};
     float *to = NULL; /* where the sums in the tiles go; NULL: there are none */
     tic_amx_begin();

@@ -150,8 +150,7 @@ ALWAYS_INLINE void pack_along(const tic_gemm_panel *panel, tic_panel kind, tic_d
 }
 
 /* A vector of columns, n of its lanes, of a panel that takes floats as they are. */
-ALWAYS_INLINE void copy_column(const tic_gemm_panel *panel, int i, int64_t n, bool whole,
-                               bool sums) {
+ALWAYS_INLINE void copy_column(const tic_gemm_panel *panel, int i, int64_t n, bool sums) {
     const float *from = (const float *)panel->from + i;
     float *to = (float *)panel->to + i;
     const int64_t ld = panel->ld, stride = panel->stride, k = panel->k;
@@ -159,11 +158,8 @@ ALWAYS_INLINE void copy_column(const tic_gemm_panel *panel, int i, int64_t n, bo
     for (int64_t p = 0; p < k; p++) {
         if (i == 0)
             prefetch_row(panel, TIC_F32, p + panel->ahead);
-        const vf x = whole ? vf_load(from) : vf_load_part(from, n);
-        if (whole)
-            vf_store(to, x);
-        else
-            vf_store_part(to, x, n);
+        const vf x = vf_load_as(from, TIC_F32, 0, n);
+        vf_store_as(to, TIC_F32, 0, x, n);
         if (sums)
             sum += x;
         from += ld;
@@ -176,9 +172,9 @@ ALWAYS_INLINE void copy_column(const tic_gemm_panel *panel, int i, int64_t n, bo
 ALWAYS_INLINE void copy_along(const tic_gemm_panel *panel, bool sums) {
     int i = 0;
     for (; i + VF_LANES <= panel->width; i += VF_LANES)
-        copy_column(panel, i, VF_LANES, true, sums);
+        copy_column(panel, i, VF_LANES, sums);
     if (i < panel->width)
-        copy_column(panel, i, panel->width - i, false, sums);
+        copy_column(panel, i, panel->width - i, sums);
 }
 
 ALWAYS_INLINE void pack_as(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,

@@ -75,6 +75,29 @@ class Tune(unittest.TestCase):
         done = self.tune("--explain", "no such thing", code=2)
         self.assertIn("no such thing", done.stderr)
 
+    def test_against_measures_both_plans_and_writes_nothing(self):
+        self.tune()
+        file = self.plan_file()
+        text = file.read_text(encoding="utf-8")
+        same = json.loads(self.tune("--against", file, "--json").stdout)
+        self.assertEqual(same["differ"], 0)
+        self.assertEqual(same["alike"], len(same["problems"]))
+        kernels = [line.split()[0] for line in text.splitlines() if line.startswith("gemm/f32/nt,")]
+        other = self.folder / "other.txt"
+        other.write_text(self.signed("".join(
+            f"{line.split()[0]} ref\n" if line.split()[0] == kernels[0] else line + "\n"
+            for line in text.splitlines())), encoding="utf-8")
+        found = json.loads(self.tune("--against", other, "--json").stdout)
+        self.assertEqual(found["differ"], 1)
+        row, = [row for row in found["problems"] if row["plan"] != row["against"]]
+        self.assertEqual(row["key"], kernels[0])
+        self.assertGreater(row["ratio"], 1)
+        self.assertIn("1 of them more than 2 % apart", self.tune("--against", other).stdout)
+        self.assertEqual(file.read_text(encoding="utf-8"), text)
+        self.assertIn("no such plan", self.tune("--against", self.folder / "none", code=3).stderr)
+        other.write_text(text[:-2], encoding="utf-8")
+        self.assertIn("refused", self.tune("--against", other, code=3).stderr)
+
     def test_first_run_tunes_and_the_next_takes_it(self):
         first = self.run_model("a")
         self.assertIn("tuned", first.stderr)

@@ -145,9 +145,10 @@ Test(gemm, packed_weights_choose_their_reader) {
 }
 
 /* The same bits, whoever computes them. */
-static void run_threads(const tic_variant *variant, int threads, const setup *s, float *out) {
+static void run_threads(const tic_variant *variant, const char *knobs, int threads, const setup *s,
+                        float *out) {
     tic_plan *plan;
-    tic_ctx *ctx = small_blocks(variant, threads, &plan);
+    tic_ctx *ctx = with_knobs(variant, knobs, threads, &plan);
     operands o = new_operands(s);
     CHECK_OK(tic_gemm(ctx, &o.args, err));
     memcpy(out, o.args.c.data, (size_t)(s->m * s->n) * sizeof *out);
@@ -158,8 +159,22 @@ static void run_threads(const tic_variant *variant, int threads, const setup *s,
     tic_plan_free(plan);
 }
 
+static void same_for_threads(const tic_variant *variant, const char *knobs, const setup *s) {
+    static const int threads[] = {2, 3, 4, 7};
+    const size_t count = (size_t)(s->m * s->n + s->m);
+    float *first = check_alloc(count, sizeof *first), *other = check_alloc(count, sizeof *other);
+    run_threads(variant, knobs, 1, s, first);
+    for (size_t t = 0; t < 4; t++) {
+        run_threads(variant, knobs, threads[t], s, other);
+        cr_assert(memcmp(first, other, count * sizeof *first) == 0, "%s: %d threads differ",
+                  variant->info.name, threads[t]);
+    }
+    tic_free(first);
+    tic_free(other);
+}
+
 static void check_threads(tic_ctx *ctx, const tic_variant *variant) {
-    static const setup cases[] = {
+    static const setup small[] = {
         {.trans = TIC_NT, .m = 211, .n = 203, .k = 101, .bias = true, .act = TIC_ACT_GELU},
         {.trans = TIC_TN, .m = 131, .n = 139, .k = 307, .accumulate = true, .colsum = true},
         {.trans = TIC_NN, .m = 13, .n = 1201, .k = 97, .residual = true},
@@ -168,26 +183,22 @@ static void check_threads(tic_ctx *ctx, const tic_variant *variant) {
         {.trans = TIC_TN, .m = 67, .n = 61, .k = 16500, .accumulate = true, .colsum = true},
         {.trans = TIC_TN, .m = 45, .n = 93, .k = 16500, .colsum = true},
     };
+    static const setup whole[] = {
+        {.trans = TIC_NN, .m = 20, .n = 1851, .k = 70}, /* few rows: shared out by columns */
+        {.trans = TIC_TN, .m = 131, .n = 395, .k = 41, .accumulate = true}, /* shallow */
+    };
     const tic_gemm_micro *micro = micro_of(variant);
     const bool tiles = micro != NULL && micro->format.panel == TIC_PANEL_TILES;
-    static const int threads[] = {2, 3, 4, 7};
     setup one = {.m = 1, .n = 1, .k = 1}; /* so that the caller sees the variant run */
     check_case(ctx, &one);
     for (size_t c = 0; c < (tiles ? 5 : 3); c++) {
-        const setup *s = &cases[c];
         if (c >= 3)
-            check_case(ctx, s);
-        size_t count = (size_t)(s->m * s->n + s->m);
-        float *first = check_alloc(count, sizeof *first),
-              *other = check_alloc(count, sizeof *other);
-        run_threads(variant, 1, s, first);
-        for (size_t t = 0; t < 4; t++) {
-            run_threads(variant, threads[t], s, other);
-            cr_assert(memcmp(first, other, count * sizeof *first) == 0, "%s: %d threads differ",
-                      variant->info.name, threads[t]);
-        }
-        tic_free(first);
-        tic_free(other);
+            check_case(ctx, &small[c]);
+        same_for_threads(variant, " kc=16 mc=24 nc=64", &small[c]);
+    }
+    for (size_t c = 0; c < 2; c++) {
+        check_case(ctx, &whole[c]);
+        same_for_threads(variant, " kc=256 mc=96 nc=4096", &whole[c]);
     }
 }
 

@@ -229,9 +229,9 @@ static const tic_gemm_micro *micro_of(const tic_variant *variant) {
     return variant->micro;
 }
 
-/* A context whose plan runs `variant` with small blocks, so that small problems have many: NULL
- * when it cannot run here. */
-static inline tic_ctx *small_blocks(const tic_variant *variant, int threads, tic_plan **plan) {
+/* A context whose plan runs `variant` with these knobs; NULL when it cannot run here. */
+static inline tic_ctx *with_knobs(const tic_variant *variant, const char *knobs, int threads,
+                                  tic_plan **plan) {
     tic_ctx *ctx = NULL;
     tic_ctx_options options = {.threads = threads};
     CHECK_OK(tic_plan_new(plan, err));
@@ -240,7 +240,7 @@ static inline tic_ctx *small_blocks(const tic_variant *variant, int threads, tic
         if (!(variant->info.precisions & 1u << p))
             continue;
         snprintf(line, sizeof line, "gemm/%s/any %s%s", tic_dtype_name((tic_dtype)p),
-                 variant->info.name, micro_of(variant) != NULL ? " kc=16 mc=24 nc=64" : "");
+                 variant->info.name, micro_of(variant) != NULL ? knobs : "");
         CHECK_OK(tic_plan_add(*plan, line, err));
     }
     options.plan = *plan;
@@ -248,6 +248,11 @@ static inline tic_ctx *small_blocks(const tic_variant *variant, int threads, tic
     if (tic_ctx_new(&ctx, &options, &why) != TIC_OK)
         fprintf(stderr, "not run here: %s\n", why.text);
     return ctx;
+}
+
+/* Small blocks, so that small problems have many. */
+static inline tic_ctx *small_blocks(const tic_variant *variant, int threads, tic_plan **plan) {
+    return with_knobs(variant, " kc=16 mc=24 nc=64", threads, plan);
 }
 
 static inline void for_each_variant(void (*check)(tic_ctx *ctx, const tic_variant *variant),
