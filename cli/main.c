@@ -42,8 +42,9 @@ static const tic_verb verbs[] = {
      tic_verb_tune,
      "Measures every problem of a training step, checking each candidate against the reference "
      "before its time counts, and keeps a plan in the cache folder that `ticlip run` and `ticlip "
-     "train` begin with on this machine. The default kernel is left only where another is at least "
-     "2 % faster. `ticlip run` tunes by itself for a model it has no plan for."},
+     "train` begin with on this machine. The default kernel, or what an earlier tuning found, is "
+     "left only where another is at least 2 % faster. `ticlip run` tunes by itself for a model it "
+     "has no plan for."},
     {"run", "methods x steps: train, evaluate, keep the ledger", "[EXPERIMENT.json] [flags]", 0, 1,
      tic_verb_run,
      "Trains every method step after step within the same budget, evaluates after each step, and "

@@ -172,7 +172,7 @@ static tic_status print_end(listing *l, const tic_tuner *tuner, const char *fing
     if (l->explain)
         return TIC_OK;
     TIC_TRY(tic_table_end(&l->table, stdout, err));
-    printf("\n%d problems in %s: %d left the default. Kept in %s\n", tuner->keys,
+    printf("\n%d problems in %s: %d changed. Kept in %s\n", tuner->keys,
            tic_duration(took, tuner->took), tuner->left, tuner->path);
     return TIC_OK;
 }
@@ -214,8 +214,7 @@ static tic_status tune(const flags *f, bool json, tic_error *err) {
     if (l.against && !json)
         tic_table_begin(&l.table, "<problem\t<shape\t<plan\t<against\t>takes");
     else if (!l.explain && !json)
-        tic_table_begin(&l.table,
-                        "<problem\t<shape\t<default\t<winner\t>gain\t>ms\t>share of peak");
+        tic_table_begin(&l.table, "<problem\t<shape\t<so far\t<winner\t>gain\t>ms\t>share of peak");
     tic_status status = tic_cli_tune(&tuner, &config, &options, tokens, err);
     if (status == TIC_OK && tuner.keys == 0)
         return tic_fail(err, TIC_EUSAGE, "no problem of this model is called \"%s\"", f->explain);

@@ -114,6 +114,8 @@ static tic_status measure(tic_tuner *tuner, plans *p, const tic_problems *proble
                                       .user = tuner};
     if (!tuner->again)
         TIC_TRY(copy_lines(p->fresh, p->known, err));
+    else if (!tuner->discard && tuner->rival == NULL) /* what was found is what must be beaten */
+        TIC_TRY(copy_lines(p->base, p->known, err));
     tic_status status = tic_tune(p->fresh, problems->list, (int)problems->count, &options, err);
     if (tuner->failed.status != TIC_OK)
         return tic_fail(err, tuner->failed.status, "%s", tuner->failed.text);

@@ -8,7 +8,7 @@ typedef struct tic_tuner {
     char path[TIC_PATH]; /* the plan file */
     int threads;
     double seconds;   /* wanted */
-    bool again;       /* measures also what the file knows */
+    bool again;       /* measures also what the file knows, which is then what must be beaten */
     bool discard;     /* writes nothing */
     const char *only; /* as in tic_tune_options */
     const char *rival; /* a plan file that the one at `path` is measured against; NULL: tunes */

@@ -64,8 +64,16 @@ class Tune(unittest.TestCase):
             if problem["winner"] != problem["default"]:
                 self.assertGreaterEqual(problem["gain"], 0.02)
         text = self.tune().stdout
-        for word in ("problem", "default", "winner", "gain", "share of peak", "vision qkv"):
+        for word in ("problem", "so far", "winner", "gain", "share of peak", "vision qkv"):
             self.assertIn(word, text)
+
+    def test_a_second_tuning_begins_with_what_the_first_found(self):
+        first = {p["key"]: p["winner"] for p in json.loads(self.tune("--json").stdout)["problems"]}
+        second = json.loads(self.tune("--json").stdout)["problems"]
+        self.assertEqual({p["key"]: p["default"] for p in second}, first)
+        for problem in second:
+            if problem["winner"] != problem["default"]:
+                self.assertGreaterEqual(problem["gain"], 0.02)
 
     def test_explain_tells_all_and_writes_nothing(self):
         text = self.tune("--explain", "vision up dW").stdout
