@@ -7,10 +7,10 @@
 typedef struct tic_tuner {
     char path[TIC_PATH]; /* the plan file */
     int threads;
-    double seconds;   /* wanted */
-    bool again;       /* measures also what the file knows, which is then what must be beaten */
-    bool discard;     /* writes nothing */
-    const char *only; /* as in tic_tune_options */
+    double seconds;    /* wanted */
+    bool again;        /* measures also what the file knows, which is then what must be beaten */
+    bool discard;      /* writes nothing */
+    const char *only;  /* as in tic_tune_options */
     const char *rival; /* a plan file that the one at `path` is measured against; NULL: tunes */
     /* Told of every key, may be NULL; what `tuned` points to is borrowed. */
     tic_status (*each)(void *user, const tic_tuned *tuned, tic_error *err);
