@@ -217,10 +217,14 @@ static tic_status tune(const flags *f, bool json, tic_error *err) {
         tic_table_begin(&l.table, "<problem\t<shape\t<so far\t<winner\t>gain\t>ms\t>share of peak");
     tic_status status = tic_cli_tune(&tuner, &config, &options, tokens, err);
     if (status == TIC_OK && tuner.keys == 0)
-        return tic_fail(err, TIC_EUSAGE, "no problem of this model is called \"%s\"", f->explain);
-    if (status == TIC_OK && l.against)
-        return print_ratios(&l, &tuner, fingerprint, precision, err);
-    return status == TIC_OK ? print_end(&l, &tuner, fingerprint, precision, err) : status;
+        status = tic_fail(err, TIC_EUSAGE, "no problem of this model is called \"%s\"", f->explain);
+    if (status != TIC_OK) {
+        tic_free(l.table.text);
+        json_decref(l.json);
+        return status;
+    }
+    return l.against ? print_ratios(&l, &tuner, fingerprint, precision, err)
+                     : print_end(&l, &tuner, fingerprint, precision, err);
 }
 
 tic_status tic_verb_tune(const tic_verb *verb, int argc, char **argv, tic_error *err) {
