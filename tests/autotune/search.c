@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MOST = 50 };
@@ -151,4 +152,34 @@ Test(search, what_is_out_or_not_measured_never_wins) {
     cr_expect(isinf(list[2].best));
     cr_assert_eq(tic_search(&measurer, list, 1, &r, &err), TIC_OK);
     cr_expect_eq(r.winner, 0);
+}
+
+/* Two candidates in turns, each as often first as second, the slower challenger too. */
+typedef struct duelists {
+    double cost[2];
+    int taken, first[2]; /* runs; turns that a candidate began */
+} duelists;
+
+static tic_status duel_sample(void *user, int candidate, double *seconds, tic_error *err) {
+    duelists *d = user;
+    (void)err;
+    d->first[candidate] += d->taken++ % 2 == 0;
+    *seconds = d->cost[candidate];
+    return TIC_OK;
+}
+
+Test(search, a_duel_tells_both_signs_and_changes_its_order) {
+    for (int slower = 0; slower < 2; slower++) {
+        tic_candidate list[2] = {{.best = INFINITY}, {.best = INFINITY}};
+        duelists d = {.cost = {1, slower ? 1.25 : 0.8}};
+        const tic_measurer measurer = {duel_sample, NULL, &d};
+        tic_search_result r;
+        tic_error err;
+        cr_assert_eq(tic_duel(&measurer, list, &r, &err), TIC_OK);
+        cr_expect_float_eq(r.gain, slower ? -0.2 : 0.25, 1e-12);
+        cr_expect_eq(r.winner, slower ? 0 : 1);
+        cr_expect_eq(r.ahead, slower ? 0 : r.turns);
+        cr_expect_eq(d.taken, 2 * r.turns);
+        cr_expect_leq(abs(d.first[0] - d.first[1]), 1);
+    }
 }
