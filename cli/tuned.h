@@ -15,7 +15,7 @@ typedef struct tic_tuner {
     /* Told of every key, may be NULL; what `tuned` points to is borrowed. */
     tic_status (*each)(void *user, const tic_tuned *tuned, tic_error *err);
     void *user;
-    int keys, left; /* out: keys measured, and those that left the default */
+    int keys, left; /* out: keys measured, and those whose choice changed */
     double took;
     tic_error failed; /* of `each` */
 } tic_tuner;
