@@ -475,32 +475,36 @@ static uint64_t do_panel(const shape *s, const pass *x, float *slots, int64_t ap
 
 /* ---- one item's tiles ----------------------------------------------------------------------- */
 
-static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item *it) {
-    const tic_gemm_micro *micro = s->micro;
-    int thread = omp_get_thread_num();
-    unsigned char *own = s->own + (size_t)thread * s->own_bytes;
-    const int64_t tile_size = micro->tile_m * micro->tile_n;
-    const int64_t strip = s->shallow ? it->panels : s->strip / micro->tile_n;
+/* Panels first .. last - 1, block by block. */
+static uint64_t do_strip(const shape *s, const gemm_piece *piece, const item *it, int64_t first,
+                         int64_t last) {
+    const int64_t tile_size = s->micro->tile_m * s->micro->tile_n, panels = last - first;
     const int64_t group = s->shallow ? 1 : it->tiles; /* that meet a panel one after the other */
+    const int64_t groups = tic_ceil_div(it->tiles, group);
     const bool gathers = piece->blocks > 1 && !s->direct; /* else a tile is finished at once */
+    uint64_t issued = 0;
+    for (int64_t j = 0; j < piece->blocks; j++)
+        for (int64_t i = 0; i < groups * panels; i++) {
+            const int64_t n = i % panels;
+            pass x = begin_pass(s, piece, it, j, first + n, first, last);
+            x.from = i / panels * group;
+            x.end = tic_least(x.from + group, it->tiles);
+            float *slots = it->gather + (gathers ? n * it->tiles * tile_size : 0);
+            issued += do_panel(s, &x, slots, gathers ? tile_size : 0);
+        }
+    return issued;
+}
+
+static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item *it) {
+    const int thread = omp_get_thread_num();
+    unsigned char *own = s->own + (size_t)thread * s->own_bytes;
+    const int64_t strip = s->shallow ? it->panels : s->strip / s->micro->tile_n;
     uint64_t issued = 0;
     it->a = own;
     it->gather = (float *)(void *)(own + s->a_bytes);
     prepare_a(s, piece, it);
-    for (int64_t first = 0; first < it->panels; first += strip) {
-        int64_t last = tic_least(first + strip, it->panels);
-        for (int64_t j = 0; j < piece->blocks; j++) {
-            for (int64_t from = 0; from < it->tiles; from += group) {
-                for (int64_t n = first; n < last; n++) {
-                    pass x = begin_pass(s, piece, it, j, n, first, last);
-                    float *slots = it->gather + (gathers ? (n - first) * it->tiles * tile_size : 0);
-                    x.from = from;
-                    x.end = tic_least(from + group, it->tiles);
-                    issued += do_panel(s, &x, slots, gathers ? tile_size : 0);
-                }
-            }
-        }
-    }
+    for (int64_t first = 0; first < it->panels; first += strip)
+        issued += do_strip(s, piece, it, first, tic_least(first + strip, it->panels));
     tic_count_issued(ctx, thread, ctx->gemm_op, issued);
 }
 
