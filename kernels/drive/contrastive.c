@@ -39,7 +39,7 @@ static void gather(void *state, int thread, int64_t stripe, int64_t block) {
     run *x = state;
     const tic_scores *s = &x->scores;
     const int64_t left = stripe * s->block;
-    tic_scores_begin_block(s);
+    tic_scores_begin_block(s, thread, block);
     for (int64_t i = 0; i < tic_scores_strips(s, block); i++) {
         tic_scores_strip strip = tic_scores_strip_of(s, thread, stripe, block, i, false);
         s->micro->vec->gather(&strip, tic_scores_sums_at(s->row, left + strip.diagonal),
@@ -60,7 +60,7 @@ static void gradient(void *state, int thread, int64_t stripe, int64_t block) {
     const tic_scores *s = &x->scores;
     const float factor = s->scale / (2.0f * (float)s->b);
     const int64_t left = stripe * s->block;
-    tic_scores_begin_block(s);
+    tic_scores_begin_block(s, thread, block);
     for (int64_t i = 0; i < tic_scores_strips(s, block); i++) {
         tic_scores_strip strip = tic_scores_strip_of(s, thread, stripe, block, i, true);
         x->dots[stripe] +=

@@ -39,7 +39,7 @@ static void begin_gather(void *state, int thread, int64_t stripe) {
 
 static void gather_one(const tic_scores *s, int thread, int64_t stripe, int64_t block) {
     const int64_t left = stripe * s->block;
-    tic_scores_begin_block(s);
+    tic_scores_begin_block(s, thread, block);
     for (int64_t i = 0; i < tic_scores_strips(s, block); i++) {
         tic_scores_strip strip = tic_scores_strip_of(s, thread, stripe, block, i, false);
         s->micro->vec->gather(&strip, tic_scores_sums_at(s->row, left + strip.diagonal),
@@ -67,7 +67,8 @@ static void gradient(void *state, int thread, int64_t stripe, int64_t block) {
     const tic_scores *s = &x->student, *t = &x->teacher;
     const float factor = s->scale / (2.0f * (float)s->b);
     const int64_t left = stripe * s->block;
-    tic_scores_begin_block(s);
+    tic_scores_begin_block(s, thread, block);
+    tic_scores_begin_block(t, thread, block);
     for (int64_t i = 0; i < tic_scores_strips(s, block); i++) {
         tic_scores_strip mine = tic_scores_strip_of(s, thread, stripe, block, i, true);
         tic_scores_strip theirs = tic_scores_strip_of(t, thread, stripe, block, i, true);
@@ -79,6 +80,7 @@ static void gradient(void *state, int thread, int64_t stripe, int64_t block) {
     }
     if (x->d_image)
         tic_scores_multiply(s, thread, stripe, block, x->d_image, x->d_text);
+    tic_scores_end_block(t);
     tic_scores_end_block(s);
 }
 

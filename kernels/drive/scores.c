@@ -106,6 +106,7 @@ static void take_thread(const tic_scores *s, parts *from, tic_scores_thread *t) 
     t->block = take(from, !s->kept, block * (bf16 ? tic_most(s->ld, s->lda) : s->ld), 4);
     t->text_rows = take(from, bf16 && s->kept, block * s->lda, 4);
     t->text_scores = take(from, true, block * s->d_units, 4);
+    t->image_rows = take(from, s->packs_images && rounds(s), block * s->lda, 4);
     t->text_panels = take(from, gradients, s->panels * panel * block / per_unit(s), 4);
     t->image_panels =
         take(from, gradients && s->packs_images, s->panels * panel * block / per_unit(s), 4);
@@ -128,7 +129,7 @@ static void take_all(const tic_ctx *ctx, tic_scores *s, parts *from) {
     for (int i = 0; i < 5; i++)
         *each[i] = take(from, true, b, sizeof(float));
     s->whole = take(from, s->kept, padded * s->ld, sizeof(float));
-    s->image_rows = take(from, bf16, padded * s->lda, 4);
+    s->image_rows = take(from, bf16 && !(s->packs_images && rounds(s)), padded * s->lda, 4);
     s->image_panels =
         take(from, s->gradients && !s->packs_images, image_height(s) * padded / per_unit(s), 4);
     s->thread = take(from, true, ctx->threads, sizeof *s->thread);
@@ -202,8 +203,10 @@ static void pack_transposed(const tic_scores *s, int64_t rows, const void *x, vo
     }
 }
 
-static const void *image_row(const tic_scores *s, int64_t i) {
-    return (const float *)s->image_rows + i * s->lda;
+/* Row i of block r, as the products take it. */
+static void *image_row(const tic_scores *s, int thread, int64_t r, int64_t i) {
+    float *own = s->thread[thread].image_rows;
+    return own != NULL ? own + i * s->lda : (float *)s->image_rows + (r * s->block + i) * s->lda;
 }
 
 /* Where block r of image_panels starts: [panels, all units, panel], or block by block [d, units].
@@ -214,9 +217,10 @@ static float *image_panels(const tic_scores *s, int64_t r) {
            r * units * (transposed(s) ? image_height(s) : s->micro->products->panel);
 }
 
-static void prepare_block(const tic_scores *s, int64_t r) {
+static void prepare_block(const tic_scores *s, int thread, int64_t r) {
     const int64_t first = r * s->block, rows = tic_least(s->block, s->b - first);
     const int64_t units = s->block / per_unit(s);
+    void *const images = image_row(s, thread, r, 0);
     for (int64_t i = first; i < first + rows; i++) {
         s->row.sum[i] = s->column.sum[i] = 0;
         s->row.exponent[i] = s->column.exponent[i] = TIC_SCORES_LEAST;
@@ -224,18 +228,18 @@ static void prepare_block(const tic_scores *s, int64_t r) {
             s->diagonal[i] =
                 (float)s->micro->vec->dot(s->d, s->image + i * s->d, s->text + i * s->d);
     }
-    if (s->precision == TIC_BF16)
-        pack_rows(s, rows, s->image + first * s->d, (void *)image_row(s, first));
+    if (s->precision == TIC_BF16 && s->image_rows != NULL)
+        pack_rows(s, rows, s->image + first * s->d, images);
     if (s->gradients && transposed(s))
-        pack_transposed(s, rows, image_row(s, first), image_panels(s, r), units);
+        pack_transposed(s, rows, images, image_panels(s, r), units);
     else if (s->gradients && !s->packs_images)
-        pack_panels(s, rows, image_row(s, first), image_panels(s, r), units, s->blocks * units);
+        pack_panels(s, rows, images, image_panels(s, r), units, s->blocks * units);
 }
 
 void tic_scores_enter(const tic_scores *s) {
 #pragma omp for schedule(static)
     for (int64_t r = 0; r < s->blocks; r++)
-        prepare_block(s, r);
+        prepare_block(s, omp_get_thread_num(), r);
 }
 
 void tic_scores_leave(tic_ctx *ctx, tic_op op, const tic_scores *s) {
@@ -270,7 +274,11 @@ static int64_t strips_of(const tic_scores *s, int64_t rows) {
     return (rows + s->micro->products->strip - 1) / s->micro->products->strip;
 }
 
-void tic_scores_begin_block(const tic_scores *s) {
+void tic_scores_begin_block(const tic_scores *s, int thread, int64_t block) {
+    const int64_t first = block * s->block;
+    if (s->thread[thread].image_rows != NULL)
+        pack_rows(s, tic_least(s->block, s->b - first), s->image + first * s->d,
+                  s->thread[thread].image_rows);
     if (s->micro->products->begin)
         s->micro->products->begin();
 }
@@ -301,7 +309,7 @@ tic_scores_strip tic_scores_strip_of(const tic_scores *s, int thread, int64_t st
     if (again && s->kept)
         return out;
     for (int64_t j = 0; j < n; j += products->panel) {
-        products->rows((int)out.rows, s->d_units, image_row(s, top + first), s->lda,
+        products->rows((int)out.rows, s->d_units, image_row(s, thread, block, first), s->lda,
                        (const float *)t->text_scores + j * s->d_units, out.s + j, s->ld, false);
         count(s, t, out.rows, s->d_units);
     }
@@ -402,7 +410,7 @@ void tic_scores_multiply(const tic_scores *s, int thread, int64_t stripe, int64_
     multiply(s, t, &of_image, rows, units_of(s, n), t->text_panels, units * products->panel,
              d_image + top * s->d, stripe > 0);
     if (s->packs_images) {
-        pack_panels(s, rows, image_row(s, top), t->image_panels, units, units);
+        pack_panels(s, rows, image_row(s, thread, block, 0), t->image_panels, units, units);
         multiply(s, t, &of_text, n, units_of(s, rows), t->image_panels, units * products->panel,
                  d_text + left * s->d, block > 0);
     } else if (transposed(s))

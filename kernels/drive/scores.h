@@ -34,6 +34,7 @@ typedef struct tic_scores_thread { /* what a thread works with */
     void *text_rows;               /* the stripe's texts, rounded; not of f32. In `block` unless
                                       scores are kept: dead once they are packed */
     void *text_scores;             /* packed for S: panels of texts over d */
+    void *image_rows;              /* a block's, rounded to bf16 in f32; or all in tic_scores */
     void *text_panels;             /* packed for d_image: panels of d over texts */
     void *image_panels;            /* a block's, packed for d_text; or all in tic_scores */
     tic_bf16 *ds_rows;             /* dS as operand of d_image; bf16 */
@@ -56,8 +57,8 @@ typedef struct tic_scores {
     int64_t most; /* rows and columns of a block: the knob */
     /* derived by tic_scores_plan */
     bool kept;
-    bool packs_images;       /* a thread packs a block's images when it meets them: little beside
-                                their products, unless they are transposed */
+    bool packs_images;       /* a thread packs, and rounds, a block's images when it meets them:
+                                little beside their products, unless they are transposed */
     int64_t block;           /* rows and columns of a block */
     int64_t blocks;          /* of a stripe, and stripes */
     int64_t ld;              /* of scores */
@@ -67,7 +68,7 @@ typedef struct tic_scores {
     float *diagonal;             /* [b] pairs' scores over scale; with exact_diagonal */
     tic_scores_sums row, column; /* [b] each */
     float *whole;                /* [b, ld] when kept */
-    void *image_rows;            /* packed for S */
+    void *image_rows;            /* packed for S, unless each thread rounds blocks */
     void *image_panels;          /* packed for d_text, unless each thread packs blocks */
     tic_scores_thread *thread;   /* [threads] */
     int64_t *done[2];            /* of two sweeps */
@@ -88,7 +89,7 @@ void tic_scores_leave(tic_ctx *ctx, tic_op op, const tic_scores *s);
 /* Packs a stripe's texts: for S, and for d_image when `panels`. The block is spoilt. */
 void tic_scores_begin_stripe(const tic_scores *s, int thread, int64_t stripe, bool panels);
 /* Around all that follows, block by block. */
-void tic_scores_begin_block(const tic_scores *s);
+void tic_scores_begin_block(const tic_scores *s, int thread, int64_t block);
 void tic_scores_end_block(const tic_scores *s);
 /* A block's strip of scores, computed, or found when kept and `again`. */
 int64_t tic_scores_strips(const tic_scores *s, int64_t block); /* of a block */
