@@ -149,8 +149,10 @@ ALWAYS_INLINE void pack_along(const tic_gemm_panel *panel, tic_panel kind, tic_d
     }
 }
 
-/* A vector of columns, n of its lanes, of a panel that takes floats as they are. */
-ALWAYS_INLINE void copy_column(const tic_gemm_panel *panel, int i, int64_t n, bool sums) {
+/* A vector of columns of a panel that takes floats as they are: `valid` lanes of it exist, `wide`
+ * are written. */
+ALWAYS_INLINE void copy_column(const tic_gemm_panel *panel, int i, int64_t valid, int64_t wide,
+                               bool sums) {
     const float *from = (const float *)panel->from + i;
     float *to = (float *)panel->to + i;
     const int64_t ld = panel->ld, stride = panel->stride, k = panel->k;
@@ -158,32 +160,63 @@ ALWAYS_INLINE void copy_column(const tic_gemm_panel *panel, int i, int64_t n, bo
     for (int64_t p = 0; p < k; p++) {
         if (i == 0)
             prefetch_row(panel, TIC_F32, p + panel->ahead);
-        const vf x = vf_load_as(from, TIC_F32, 0, n);
-        vf_store_as(to, TIC_F32, 0, x, n);
+        const vf x = vf_load_as(from, TIC_F32, 0, valid);
+        vf_store_as(to, TIC_F32, 0, x, wide);
         if (sums)
             sum += x;
         from += ld;
         to += stride;
     }
     if (sums)
-        vf_store_part(panel->sums + i, vf_load_part(panel->sums + i, n) + sum, n);
+        vf_store_as(panel->sums, TIC_F32, i, vf_load_as(panel->sums, TIC_F32, i, valid) + sum,
+                    valid);
 }
 
-ALWAYS_INLINE void copy_along(const tic_gemm_panel *panel, bool sums) {
-    int i = 0;
-    for (; i + VF_LANES <= panel->width; i += VF_LANES)
-        copy_column(panel, i, VF_LANES, sums);
-    if (i < panel->width)
-        copy_column(panel, i, panel->width - i, sums);
+/* The same of a panel that takes pairs of bf16 as they are. */
+ALWAYS_INLINE void pair_column(const tic_gemm_panel *panel, int i, int64_t valid, int64_t wide,
+                               bool sums) {
+    const tic_bf16 *from = (const tic_bf16 *)panel->from + i;
+    float *to = (float *)panel->to + i;
+    const int64_t ld = panel->ld, stride = panel->stride, k = panel->k;
+    vf sum = vf_set(0);
+    for (int64_t p = 0; p < k; p += 2) {
+        for (int y = 0; i == 0 && y < 2; y++)
+            prefetch_row(panel, TIC_BF16, p + y + panel->ahead);
+        vu step = (vu)vf_load_as(from, TIC_BF16, 0, valid) >> 16;
+        if (p + 1 < k)
+            step |= (vu)vf_load_as(from + ld, TIC_BF16, 0, valid);
+        vf_store_as(to, TIC_F32, 0, (vf)step, wide);
+        if (sums)
+            sum = sum + (vf)(step << 16) + (vf)(step & 0xffff0000);
+        from += 2 * ld;
+        to += stride;
+    }
+    if (sums)
+        vf_store_as(panel->sums, TIC_F32, i, vf_load_as(panel->sums, TIC_F32, i, valid) + sum,
+                    valid);
+}
+
+/* Vector after vector; of whole ones the compiler knows that they are. */
+ALWAYS_INLINE void copy_along(const tic_gemm_panel *panel, tic_panel kind, bool sums) {
+    for (int i = 0; i < panel->width; i += VF_LANES) {
+        const int64_t valid = clip(panel->valid - i, VF_LANES);
+        const int64_t wide = clip(panel->width - i, VF_LANES);
+        if (valid == VF_LANES)
+            (kind == TIC_PANEL_F32 ? copy_column : pair_column)(panel, i, VF_LANES, VF_LANES, sums);
+        else
+            (kind == TIC_PANEL_F32 ? copy_column : pair_column)(panel, i, valid, wide, sums);
+    }
 }
 
 ALWAYS_INLINE void pack_as(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
                            bool round) {
-    const bool floats = kind == TIC_PANEL_F32 && type == TIC_F32 && !round;
-    if (floats && !panel->across && panel->valid == panel->width && panel->sums != NULL)
-        copy_along(panel, true);
-    else if (floats && !panel->across && panel->valid == panel->width)
-        copy_along(panel, false);
+    const bool as_they_are = kind == TIC_PANEL_F32 ? type == TIC_F32 && !round : type == TIC_BF16;
+    /* every vector has a column */
+    const bool copied = as_they_are && !panel->across && panel->valid > panel->width - VF_LANES;
+    if (copied && panel->sums != NULL)
+        copy_along(panel, kind, true);
+    else if (copied)
+        copy_along(panel, kind, false);
     else if (panel->across)
         pack_across(panel, kind, type, round);
     else

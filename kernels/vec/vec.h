@@ -192,18 +192,27 @@ static inline void vf_store_bf16(tic_bf16 *p, vf v) {
     memcpy(p, &h, sizeof h);
 }
 
+/* n < LANES of them; no memory beyond them is touched. */
+#if defined(__AVX512F__)
+static inline vf vf_load_bf16_part(const tic_bf16 *p, int64_t n) {
+    return vf_from_halves((vh)_mm256_maskz_loadu_epi16(vf_mask(n), p));
+}
+static inline void vf_store_bf16_part(tic_bf16 *p, vf v, int64_t n) {
+    _mm256_mask_storeu_epi16(p, vf_mask(n), (__m256i)vf_to_halves(v));
+}
+#else
 static inline vf vf_load_bf16_part(const tic_bf16 *p, int64_t n) {
     vh h = {0};
     for (int64_t i = 0; i < n; i++)
         h[i] = p[i];
     return vf_from_halves(h);
 }
-
 static inline void vf_store_bf16_part(tic_bf16 *p, vf v, int64_t n) {
     vh h = vf_to_halves(v);
     for (int64_t i = 0; i < n; i++)
         p[i] = h[i];
 }
+#endif
 
 /* Elements i .. i + n - 1 (1 <= n <= LANES) of an array of either type. */
 static inline vf vf_load_as(const void *data, tic_dtype type, int64_t i, int64_t n) {
