@@ -5,7 +5,7 @@
  *
  *   for each range of at most nc columns, for each span of k:
  *     all threads pack B[span, range], unless it came packed           (shared, last-level cache)
- *       or is read where it stands
+ *       or is read where it stands; few threads each for itself ("own")
  *     threads take items = (band of at most mc rows) x (stretch of columns):
  *       A[band, span]: read where it is, or copied, or packed                     (own, L2)
  *       for strips of STRIP columns, for each block, for each panel of B, for each tile of rows:
@@ -47,6 +47,8 @@ enum {
     ROWS_A_SET = 4,        /* most rows of a tile that may */
     PACKED_AT_A_TIME = 32, /* values of p of Aᵀ, of all tiles of a band: its rows are far apart */
     ROWS_AT_A_TIME = 8,    /* values of p of B, of all panels; the next ones are asked for */
+    MOST_OWN = 4,          /* threads that pack B each for itself, and the rows (or columns) of C */
+    OWN_ROWS = 256,        /* that make it worth it, for each thread but the first */
 };
 
 typedef struct shape { /* everything about the call that the threads share */
@@ -56,6 +58,8 @@ typedef struct shape { /* everything about the call that the threads share */
     bool direct, along;                 /* along: A's rows stand as they are, or are copied */
     bool shallow;                       /* direct, k <= SHALLOW: the loops go along C's rows */
     bool in_place, b_in_place;          /* A, B: read where it is */
+    bool own_b;                         /* B is packed by each thread for itself */
+    bool own_columns;                   /* own_b, and a thread's share of C are columns */
     int64_t block, blocks;              /* of k: length (the last may be shorter) and number */
     int64_t span;                       /* blocks that are packed together */
     int64_t columns;                    /* packed at a time: nc, in whole panels */
@@ -66,6 +70,7 @@ typedef struct shape { /* everything about the call that the threads share */
     size_t a_tile, b_panel;             /* bytes from tile to tile of a block, panel to panel */
     size_t a_block, b_block;            /* from block to block of a row, of a panel */
     size_t a_bytes, b_bytes, own_bytes; /* A's block; B's; A's and the gathered tiles of a thread */
+    size_t all_b_bytes;                 /* of all that pack it */
     unsigned char *b, *own;
 } shape;
 
@@ -118,7 +123,19 @@ static void plan_a(shape *s) {
     }
 }
 
-static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_gemm_args *args) {
+/* A thread that packs B for itself waits for nobody, and writes no lines that another core has:
+ * those cost as much as half of the packing or several times as much, by where the cores are. What
+ * is packed in vain is less where the larger of A and B is shared out. */
+static void plan_own(shape *s, int threads) {
+    const tic_gemm_args *args = s->args;
+    s->own_b = s->b_bytes > 0 && threads > 1 && threads <= MOST_OWN &&
+               (threads - 1) * OWN_ROWS <= tic_most(args->m, args->n);
+    s->own_columns = s->own_b && args->n > args->m;
+    s->all_b_bytes = s->own_b ? (size_t)threads * s->b_bytes : s->b_bytes;
+}
+
+static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_gemm_args *args,
+                        int threads) {
     const tic_gemm_micro *micro = variant->micro;
     const int64_t kc = knobs[TIC_GEMM_KC], mc = knobs[TIC_GEMM_MC], nc = knobs[TIC_GEMM_NC];
     shape s = {.args = args, .micro = micro, .direct = tic_gemm_is_direct(args)};
@@ -143,6 +160,7 @@ static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_
     s.ldb = s.b_in_place ? args->b.ld * (int64_t)sizeof(float) : 4 * micro->tile_n;
     if (s.packed == NULL && !s.b_in_place)
         s.b_bytes = tic_align_up((size_t)(s.columns / micro->tile_n) * s.b_panel + TIC_GEMM_SLACK);
+    plan_own(&s, threads);
     const size_t slots = (size_t)(s.band * micro->tile_m * s.strip);
     s.own_bytes = s.a_bytes + tic_align_up(slots * sizeof(float));
     return s;
@@ -150,8 +168,8 @@ static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_
 
 size_t tic_gemm_blocked_scratch(const tic_ctx *ctx, const tic_variant *variant, const int *knobs,
                                 const tic_gemm_args *args) {
-    shape s = plan_shape(variant, knobs, args);
-    return s.b_bytes + (size_t)ctx->threads * s.own_bytes;
+    shape s = plan_shape(variant, knobs, args, ctx->threads);
+    return s.all_b_bytes + (size_t)ctx->threads * s.own_bytes;
 }
 
 /* First row of a tile: of equal heights, give or take one, unless only whole tiles can be. */
@@ -201,40 +219,50 @@ static tic_gemm_panel panel_of(const shape *s, tic_mat mat, bool across, int64_t
     };
 }
 
-/* Values p .. p + k - 1 of block i of the span, of panel j; it stands at b + j * b_panel. */
-static void pack_panel(const shape *s, const gemm_piece *piece, int64_t j, int64_t i, int64_t p,
-                       int64_t k) {
+/* Values p .. p + k - 1 of block i of the span, of panels first .. last - 1; panel j stands at
+ * b + j * b_panel. */
+static void pack_panels(const shape *s, const gemm_piece *piece, int64_t first, int64_t last,
+                        int64_t i, int64_t p, int64_t k) {
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
-    const int64_t first = piece->column + j * micro->tile_n;
-    unsigned char *to = s->b + (size_t)j * s->b_panel + (size_t)i * s->b_block;
+    const bool across = args->trans == TIC_NT;
+    const int64_t width = micro->tile_n, block = piece->block + i;
+    unsigned char *to = s->b + (size_t)first * s->b_panel + (size_t)i * s->b_block;
     tic_gemm_panel panel =
-        panel_of(s, args->b, args->trans == TIC_NT, first,
-                 tic_least(micro->tile_n, args->n - first), (piece->block + i) * s->block + p, k,
+        panel_of(s, args->b, across, piece->column + first * width, width, block * s->block + p, k,
                  micro->tile_n, to + steps_bytes(micro, p, micro->tile_n));
     panel.ahead = ROWS_AT_A_TIME;
-    micro->format.vec->pack(&panel);
+    for (int64_t j = first; j < last; j++) {
+        const int64_t column = piece->column + j * width;
+        panel.valid = (int)tic_least(width, args->n - column);
+        panel.ahead_bytes = across ? 0 : panel.valid * (int64_t)tic_dtype_size(panel.type);
+        micro->format.vec->pack(&panel);
+        panel.from = (const unsigned char *)panel.from +
+                     (size_t)(across ? width * panel.ld : width) * tic_dtype_size(panel.type);
+        panel.to = (unsigned char *)panel.to + s->b_panel;
+    }
 }
 
 /* Whole panels where k runs along the rows of B; else a few rows of all of them, which the CPU then
  * reads as the streams that they are. */
 static void pack_b(const shape *s, const gemm_piece *piece) {
+    const int thread = s->own_b ? 0 : omp_get_thread_num();
+    const int threads = s->own_b ? 1 : omp_get_num_threads();
     const int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
-    const int64_t groups = tic_ceil_div(s->block, ROWS_AT_A_TIME);
-    if (s->args->trans == TIC_NT) {
-#pragma omp for schedule(static)
-        for (int64_t x = 0; x < panels * piece->blocks; x++) {
-            const int64_t i = x % piece->blocks;
-            pack_panel(s, piece, x / piece->blocks, i, 0, block_length(s, piece->block + i));
-        }
-        return;
+    const bool whole = s->args->trans == TIC_NT;
+    const int64_t groups = whole ? panels : tic_ceil_div(s->block, ROWS_AT_A_TIME);
+    const int64_t end = tic_share_first(groups * piece->blocks, thread + 1, threads);
+    for (int64_t x = tic_share_first(groups * piece->blocks, thread, threads); x < end; x++) {
+        const int64_t i = whole ? x % piece->blocks : x / groups, j = whole ? x / piece->blocks : 0;
+        const int64_t p = whole ? 0 : x % groups * ROWS_AT_A_TIME;
+        const int64_t k = block_length(s, piece->block + i) - p;
+        if (whole)
+            pack_panels(s, piece, j, j + 1, i, p, k);
+        else if (k > 0)
+            pack_panels(s, piece, 0, panels, i, p, tic_least(ROWS_AT_A_TIME, k));
     }
-#pragma omp for schedule(static)
-    for (int64_t x = 0; x < groups * piece->blocks; x++) {
-        const int64_t i = x / groups, p = x % groups * ROWS_AT_A_TIME;
-        const int64_t k = tic_least(ROWS_AT_A_TIME, block_length(s, piece->block + i) - p);
-        for (int64_t j = 0; j < panels && k > 0; j++)
-            pack_panel(s, piece, j, i, p, k);
+    if (!s->own_b) {
+#pragma omp barrier
     }
 }
 
@@ -245,17 +273,19 @@ static void pack_tiles(const shape *s, const item *it, int64_t block, int64_t p,
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
     const size_t step = steps_bytes(micro, p % s->block, micro->tile_m);
-    const int64_t band = (row_of(s, it->tile + it->tiles) - row_of(s, it->tile)) *
-                         (int64_t)tic_dtype_size(args->a.type); /* bytes of each source row */
+    const int64_t row = row_of(s, it->tile), end = row_of(s, it->tile + it->tiles);
+    tic_gemm_panel panel =
+        panel_of(s, args->a, args->trans != TIC_TN, row, end - row, p, k, micro->tile_m,
+                 it->a + (size_t)(block * it->tiles) * s->a_tile + step);
+    panel.ahead = PACKED_AT_A_TIME; /* of all tiles at once, while the first is packed */
     for (int64_t i = 0; i < it->tiles; i++) {
-        int64_t first = row_of(s, it->tile + i), end = row_of(s, it->tile + i + 1);
-        unsigned char *to = it->a + (size_t)(block * it->tiles + i) * s->a_tile + step;
-        tic_gemm_panel panel = panel_of(s, args->a, args->trans != TIC_TN, first, end - first, p, k,
-                                        micro->tile_m, to);
-        panel.ahead = PACKED_AT_A_TIME;
-        panel.ahead_bytes = i > 0 ? 0 : band;
+        const int64_t first = row_of(s, it->tile + i);
+        panel.from = element(args->a, panel.across ? first : p, panel.across ? p : first);
+        panel.valid = (int)(row_of(s, it->tile + i + 1) - first);
         panel.sums = sums ? args->colsum + first : NULL;
         micro->format.vec->pack(&panel);
+        panel.to = (unsigned char *)panel.to + s->a_tile;
+        panel.ahead_bytes = 0;
     }
 }
 
@@ -529,26 +559,56 @@ static void share_out(const shape *s, int threads, gemm_piece *piece) {
     piece->stretches = tic_least(piece->stretches, panels);
 }
 
-static void do_piece(tic_ctx *ctx, const shape *s, const gemm_piece *piece) {
-    int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
+static void do_share(tic_ctx *ctx, const shape *s, const gemm_piece *piece, int64_t x) {
+    const int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
+    const int64_t band = x / piece->stretches, stretch = x % piece->stretches;
+    item it = {.tile = s->tiles * band / piece->bands,
+               .panel = panels * stretch / piece->stretches};
+    it.tiles = s->tiles * (band + 1) / piece->bands - it.tile;
+    it.panels = panels * (stretch + 1) / piece->stretches - it.panel;
+    do_item(ctx, s, piece, &it);
+}
+
+static void do_piece(tic_ctx *ctx, const shape *s, gemm_piece *piece) {
+    share_out(s, s->own_columns ? 1 : omp_get_num_threads(), piece);
     if (s->packed == NULL && !s->b_in_place)
         pack_b(s, piece);
-    tic_share_begin(ctx, piece->bands * piece->stretches);
-    for (int64_t x; (x = tic_share_take(ctx)) >= 0;) {
-        int64_t band = x / piece->stretches, stretch = x % piece->stretches;
-        item it = {.tile = s->tiles * band / piece->bands,
-                   .panel = panels * stretch / piece->stretches};
-        it.tiles = s->tiles * (band + 1) / piece->bands - it.tile;
-        it.panels = panels * (stretch + 1) / piece->stretches - it.panel;
-        do_item(ctx, s, piece, &it);
+    if (s->own_columns) { /* all of the piece is this thread's */
+        for (int64_t x = 0; x < piece->bands * piece->stretches; x++)
+            do_share(ctx, s, piece, x);
+        return;
     }
+    tic_share_begin(ctx, piece->bands * piece->stretches);
+    for (int64_t x; (x = tic_share_take(ctx)) >= 0;)
+        do_share(ctx, s, piece, x);
 #pragma omp barrier
+}
+
+/* All pieces, by every thread of the region: together, or each those of its columns. */
+static void do_pieces(tic_ctx *ctx, shape s) {
+    const int64_t n = s.args->n, panels = tic_ceil_div(n, s.micro->tile_n);
+    const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
+    int64_t first = 0, end = n;
+    if (s.own_b)
+        s.b += (size_t)thread * s.b_bytes;
+    if (s.own_columns) {
+        first = tic_share_first(panels, thread, threads) * s.micro->tile_n;
+        end = tic_least(n, tic_share_first(panels, thread + 1, threads) * s.micro->tile_n);
+    }
+    for (int64_t column = first; column < end; column += s.columns)
+        for (int64_t block = 0; block < s.blocks; block += s.span) {
+            gemm_piece piece = {.column = column,
+                                .columns = tic_least(s.columns, end - column),
+                                .block = block,
+                                .blocks = tic_least(s.span, s.blocks - block)};
+            do_piece(ctx, &s, &piece);
+        }
 }
 
 tic_status tic_gemm_blocked(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
                             const void *arguments, tic_error *err) {
     const tic_gemm_args *args = arguments;
-    shape s = plan_shape(variant, knobs, args);
+    shape s = plan_shape(variant, knobs, args, ctx->threads);
     if (args->n == 0) /* nothing but column sums */
         return tic_gemm_ref(ctx, NULL, NULL, args, err);
     if (args->colsum != NULL && !args->accumulate)
@@ -557,21 +617,12 @@ tic_status tic_gemm_blocked(tic_ctx *ctx, const tic_variant *variant, const int 
         return TIC_OK;
     TIC_TRY(tic_ctx_scratch(ctx, tic_gemm_blocked_scratch(ctx, variant, knobs, args), err));
     const size_t mark = tic_arena_mark(&ctx->scratch);
-    s.b = tic_arena_take(&ctx->scratch, s.b_bytes);
+    s.b = tic_arena_take(&ctx->scratch, s.all_b_bytes);
     s.own = tic_arena_take(&ctx->scratch, (size_t)ctx->threads * s.own_bytes);
     double macs = (double)args->m * (double)args->n * (double)args->k;
     int threads = macs < SERIAL_MACS ? 1 : ctx->threads;
 #pragma omp parallel num_threads(threads) if (threads > 1)
-    for (int64_t column = 0; column < args->n; column += s.columns) {
-        for (int64_t block = 0; block < s.blocks; block += s.span) {
-            gemm_piece piece = {.column = column,
-                                .columns = tic_least(s.columns, args->n - column),
-                                .block = block,
-                                .blocks = tic_least(s.span, s.blocks - block)};
-            share_out(&s, threads, &piece);
-            do_piece(ctx, &s, &piece);
-        }
-    }
+    do_pieces(ctx, s);
     tic_arena_release(&ctx->scratch, mark);
     return TIC_OK;
 }

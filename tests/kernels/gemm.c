@@ -186,6 +186,9 @@ static void check_threads(tic_ctx *ctx, const tic_variant *variant) {
     static const setup whole[] = {
         {.trans = TIC_NN, .m = 20, .n = 1851, .k = 70}, /* few rows: shared out by columns */
         {.trans = TIC_TN, .m = 131, .n = 395, .k = 41, .accumulate = true}, /* shallow */
+        /* To 4 threads each packs B for itself: all of it, or its columns of C. */
+        {.trans = TIC_TN, .m = 797, .n = 397, .k = 135, .accumulate = true, .colsum = true},
+        {.trans = TIC_TN, .m = 67, .n = 797, .k = 135, .accumulate = true, .colsum = true},
     };
     const tic_gemm_micro *micro = micro_of(variant);
     const bool tiles = micro != NULL && micro->format.panel == TIC_PANEL_TILES;
@@ -196,7 +199,7 @@ static void check_threads(tic_ctx *ctx, const tic_variant *variant) {
             check_case(ctx, &small[c]);
         same_for_threads(variant, " kc=16 mc=24 nc=64", &small[c]);
     }
-    for (size_t c = 0; c < 2; c++) {
+    for (size_t c = 0; c < sizeof whole / sizeof whole[0]; c++) {
         check_case(ctx, &whole[c]);
         same_for_threads(variant, " kc=256 mc=96 nc=4096", &whole[c]);
     }
