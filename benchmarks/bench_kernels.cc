@@ -31,7 +31,7 @@ constexpr char kHelp[] =
     "  --samples N                samples of a row, each between two calibrations (5)\n"
     "  --threads N                0: one per core (default)\n"
     "  --scaling                  also time one thread, in turn: counter `scaling`\n"
-    "  --plan FILE                what `ticlip tune` wrote: decides `auto`\n"
+    "  --plan FILE                what `ticlip tune` wrote, over what is shipped: decides `auto`\n"
     "  --benchmark_format=json    for performance_page.py\n";
 
 struct Flags {
@@ -284,8 +284,7 @@ tic_status List(const std::vector<Row> &rows, tic_error *err) {
 
 tic_status RunAll(int argc, char **argv, tic_error *err) {
     TIC_TRY(TakeFlags(&argc, argv, err));
-    if (!flags.plan.empty())
-        TIC_TRY(tic_plan_load(&plan, flags.plan.c_str(), nullptr, err));
+    TIC_TRY(TakePlan(flags.plan, flags.threads, &plan, err));
     MakePeers();
     const std::vector<KernelCase> cases = KernelCases();
     const std::vector<Row> rows = Rows(cases);

@@ -28,7 +28,7 @@ constexpr char kHelp[] =
     "\n"
     "Times training steps; CASE is MODEL/BATCH/PRECISION/CAPTIONS, one of --list.\n"
     "  --threads N            0: one per core (default)\n"
-    "  --plan FILE            what `ticlip tune` wrote; without it the registry's defaults\n"
+    "  --plan FILE            what `ticlip tune` wrote; without it the plan that is shipped\n"
     "  --profile CASE         a step's time by operation and purpose\n"
     "  --profile-shapes CASE  the same for each shape and variant\n"
     "  --seconds X            profile at least so long (2)\n"
@@ -184,8 +184,7 @@ tic_status RunAll(int argc, char **argv, tic_error *err) {
     }
     if (!flags.config.empty())
         return PrintConfig(flags.config, err);
-    if (!flags.plan.empty())
-        TIC_TRY(tic_plan_load(&plan, flags.plan.c_str(), nullptr, err));
+    TIC_TRY(TakePlan(flags.plan, flags.threads, &plan, err));
     if (!flags.profile.empty())
         return PrintProfile(cases, err);
     Register(cases);

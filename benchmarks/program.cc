@@ -1,6 +1,11 @@
 // Flags and context of the benchmark programs, before Google Benchmark gets theirs.
 #include "program.h"
 
+extern "C" {
+#include "autotune/autotune.h"
+#include "kernels/base/file.h"
+}
+
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -12,6 +17,22 @@ void WaitAsTiclipDoes(char **argv) {
     if (getenv(kPolicy) == nullptr && getenv(kSpins) == nullptr &&
         setenv(kPolicy, "passive", 1) == 0 && setenv(kSpins, "1000", 1) == 0)
         execv("/proc/self/exe", argv);
+}
+
+tic_status TakePlan(const std::string &path, int threads, tic_plan **plan, tic_error *err) {
+    tic_ctx_options options{};
+    tic_plan_source source{};
+    options.threads = threads;
+    if (!path.empty() && !tic_file_exists(path.c_str()))
+        return tic_fail(err, TIC_EINPUT, "--plan %s: there is no such file", path.c_str());
+    TIC_TRY(tic_plan_choose(plan, path.c_str(), &options, &source, err));
+    if (source.refused[0] != '\0')
+        return tic_fail(err, TIC_EINPUT, "--plan %s: %s", path.c_str(), source.refused);
+    std::string from = source.shipped;
+    if (!path.empty())
+        from += ", " + std::to_string(source.tuned) + " lines of a tuning";
+    benchmark::AddCustomContext("plan", from);
+    return TIC_OK;
 }
 
 void DescribeMachine(int threads) {
