@@ -51,6 +51,13 @@ typedef struct tic_measurer {
     void *user;
 } tic_measurer;
 
+/* How often runs are repeated: in the first round and in the last, each of those that are left and
+ * the default; turns of the finals, at most TIC_MOST_TURNS. */
+typedef struct tic_effort {
+    int first, most, turns;
+} tic_effort;
+enum { TIC_MOST_TURNS = 31 };
+
 typedef struct tic_search_result {
     int winner;  /* 0: the default stays */
     double gain; /* median over turns of default's time / winner's, less 1; 0 without winner, of a
@@ -59,8 +66,8 @@ typedef struct tic_search_result {
 } tic_search_result;
 /* Successive halving over the candidates whose fate is TIC_MEASURED, then finals of the best three
  * and the default in turns. Fills best, samples, fate and why. */
-tic_status tic_search(const tic_measurer *measurer, tic_candidate *list, int count,
-                      tic_search_result *out, tic_error *err);
+tic_status tic_search(const tic_measurer *measurer, tic_effort effort, tic_candidate *list,
+                      int count, tic_search_result *out, tic_error *err);
 
 /* Candidates 0 and 1 in turns, as in the finals: `gain` may be negative, the winner needs no 2 %.
  */

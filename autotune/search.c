@@ -2,12 +2,12 @@
  *
  * Every round measures those left in turn, so that a slow moment of the machine meets all of them,
  * more often than the round before, and keeps the faster half by the shortest time; what disturbs a
- * run only ever makes it longer. Three runs each are the first round: one alone would put out a
- * candidate for the moment it met. The default takes part to the end. In the finals the best three
- * and the default run in turn, forwards and backwards. The default is left only for a challenger
- * whose time is shorter by 2% in the median of these turns and shorter at all in three of four, and
- * whose shortest time is the shorter one too; of those the one with the greatest median wins. Who
- * is behind in most of the first nine turns is given up. */
+ * run only ever makes it longer. Two or three runs each are the first round: one alone would put
+ * out a candidate for the moment it met. The default takes part to the end. In the finals the best
+ * three, so far as they are ahead at all, and the default run in turn, forwards and backwards. The
+ * default is left only for a challenger whose time is shorter by 2% in the median of these turns
+ * and shorter at all in three of four, and whose shortest time is the shorter one too; of those the
+ * one with the greatest median wins. Who is behind in most of the first nine turns is given up. */
 #include "autotune/room.h"
 
 #include <math.h>
@@ -16,10 +16,12 @@
 #include <stdlib.h>
 
 static const double least_gain = 0.02, least_ahead = 0.75, hopeless = 1.25;
-enum { FINALISTS = 3, TURNS = 31, HOPE = 9, FIRST_SAMPLES = 3, MOST_SAMPLES = 8 };
+static const double doubtful = 0.01; /* behind so much less, nobody is ahead by least_gain */
+enum { FINALISTS = 3, HOPE = 9 };
 
 typedef struct search {
     const tic_measurer *measurer;
+    tic_effort effort;
     tic_candidate *list;
     int count;
     int *left; /* challengers that are still in, fastest first after a round */
@@ -83,14 +85,14 @@ static void cut(search *s, int most, int round) {
 }
 
 static tic_status halve(search *s, tic_error *err) {
-    int samples = FIRST_SAMPLES;
+    int samples = s->effort.first;
     for (int round = 1;; round++) {
         TIC_TRY(play_round(s, samples, err)); /* of the default too when nothing challenges it */
-        if (s->lefts <= FINALISTS && samples == MOST_SAMPLES)
+        if (s->lefts <= FINALISTS && samples == s->effort.most)
             return TIC_OK;
         int most = (s->lefts + 1) / 2;
         cut(s, most < FINALISTS ? FINALISTS : most, round);
-        samples = 2 * samples < MOST_SAMPLES ? 2 * samples : MOST_SAMPLES;
+        samples = 2 * samples < s->effort.most ? 2 * samples : s->effort.most;
     }
     return TIC_OK;
 }
@@ -103,7 +105,7 @@ static int compare_ratios(const void *a, const void *b) {
 typedef struct finalist {
     int candidate, turns, ahead;
     bool in;
-    double ratio[TURNS]; /* the default's time over its own */
+    double ratio[TIC_MOST_TURNS]; /* the default's time over its own */
 } finalist;
 
 /* Each runs once, the default as number 0; who follows whom changes. */
@@ -128,11 +130,11 @@ static int choose_finalists(const search *s, finalist *f) {
     int count = 0;
     for (int i = 0; i < s->lefts && i < FINALISTS; i++) {
         tic_candidate *c = &s->list[s->left[i]];
-        if (c->best < standing->best)
+        if (c->best < (1 - doubtful) * standing->best)
             f[count++] = (finalist){.candidate = s->left[i], .in = true};
         else
-            lose(c, "%.1f %% slower than the default in the last round",
-                 100 * (c->best / standing->best - 1));
+            lose(c, "%+.1f %% in the last round: no finals for it",
+                 100 * (standing->best / c->best - 1));
     }
     return count;
 }
@@ -159,7 +161,7 @@ static tic_status finals(search *s, tic_search_result *out, tic_error *err) {
     finalist f[FINALISTS];
     const int count = choose_finalists(s, f);
     int in = count;
-    for (int turn = 0; turn < TURNS && in > 0; turn++) {
+    for (int turn = 0; turn < s->effort.turns && in > 0; turn++) {
         TIC_TRY(take_turn(s, f, count, turn, err));
         for (int i = 0; turn + 1 == HOPE && i < count; i++)
             if (f[i].ahead <= HOPE / 2) {
@@ -185,11 +187,12 @@ static tic_status finals(search *s, tic_search_result *out, tic_error *err) {
 
 tic_status tic_duel(const tic_measurer *measurer, tic_candidate *list, tic_search_result *out,
                     tic_error *err) {
-    const search s = {.measurer = measurer, .list = list, .count = 2};
+    const search s = {
+        .measurer = measurer, .effort.turns = TIC_MOST_TURNS, .list = list, .count = 2};
     finalist f = {.candidate = 1, .in = true};
     if (measurer->round != NULL)
         measurer->round(measurer->user, 1);
-    for (int turn = 0; turn < TURNS; turn++)
+    for (int turn = 0; turn < s.effort.turns; turn++)
         TIC_TRY(take_turn(&s, &f, 1, turn, err));
     qsort(f.ratio, (size_t)f.turns, sizeof f.ratio[0], compare_ratios);
     *out =
@@ -198,9 +201,9 @@ tic_status tic_duel(const tic_measurer *measurer, tic_candidate *list, tic_searc
     return TIC_OK;
 }
 
-tic_status tic_search(const tic_measurer *measurer, tic_candidate *list, int count,
-                      tic_search_result *out, tic_error *err) {
-    search s = {.measurer = measurer, .list = list, .count = count};
+tic_status tic_search(const tic_measurer *measurer, tic_effort effort, tic_candidate *list,
+                      int count, tic_search_result *out, tic_error *err) {
+    search s = {.measurer = measurer, .effort = effort, .list = list, .count = count};
     *out = (tic_search_result){.winner = 0};
     TIC_TRY(tic_alloc(&s.left, (size_t)count, sizeof *s.left, err));
     for (int i = 1; i < count; i++)

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FEWEST_CANDIDATES = 12, MOST_THREADS = 256 };
+enum { MOST_THREADS = 256 };
 static const double shortest_sample = 3e-4; /* seconds; quicker problems are run several times */
 static const double hopeless = 2.5;         /* times the default's in the run that is checked */
 static const double busy_enough = 0.93;     /* of the cores while nothing but a loop runs */
@@ -316,17 +316,34 @@ static void on_round(void *user, int left) {
     tell(user, left);
 }
 
-/* Shared evenly over what is still to be run, a candidate costing some eleven runs of its own and
- * default and finals some 130. In few steps: a second tuning should try the same candidates. */
-static int limit_of(const tuning *t, double scale) {
+/* What a key's search may cost, in runs: some eleven of each candidate and 130 of the default and
+ * the finals, where there is time for it. In few steps: a second tuning should try the same
+ * candidates.
+ */
+typedef struct allowance {
+    int candidates; /* the default included */
+    tic_effort effort;
+    double runs;
+} allowance;
+
+/* Shared evenly over what is still to be run. */
+static const allowance *allowance_of(const tuning *t, double scale) {
+    static const allowance steps[] = {
+        {TIC_CANDIDATES, {3, 8, TIC_MOST_TURNS}, 11 * TIC_CANDIDATES + 130},
+        {35, {3, 8, TIC_MOST_TURNS}, 515},
+        {25, {3, 8, TIC_MOST_TURNS}, 405},
+        {17, {3, 8, TIC_MOST_TURNS}, 317},
+        {12, {3, 8, TIC_MOST_TURNS}, 262},
+        {12, {2, 4, 21}, 140},
+        {8, {2, 4, 15}, 90},
+        {6, {2, 4, 11}, 60},
+    };
     const double left = t->options->seconds - (tic_now() - t->began);
-    const double runs = (t->total - t->done) * scale;
-    const double limit = (left / runs - 130) / 11;
-    static const int steps[] = {TIC_CANDIDATES, 35, 25, 17};
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
-        if (limit >= steps[i])
-            return steps[i];
-    return FEWEST_CANDIDATES;
+    const double runs = left / ((t->total - t->done) * scale);
+    size_t i = 0;
+    while (i + 1 < sizeof steps / sizeof steps[0] && runs < steps[i].runs)
+        i++;
+    return &steps[i];
 }
 
 static tic_status make_operands(tuning *t, tic_error *err) {
@@ -381,8 +398,8 @@ static void describe(const tuning *t, tic_tuned *out) {
     out->shared_cores = t->shared;
 }
 
-/* What candidates are made for, when the default needs so many seconds. */
-static tic_search_space space_of(const tuning *t, double seconds) {
+/* What candidates are made for, when the default needs so many seconds (0: not known). */
+static tic_search_space space_of(const tuning *t, double seconds, int limit) {
     const group *g = &t->group[t->at];
     return (tic_search_space){.ctx = t->ctx,
                               .machine = &t->machine,
@@ -391,8 +408,7 @@ static tic_search_space space_of(const tuning *t, double seconds) {
                               .shape = tic_key_shape(g->key),
                               .args = tic_operands_args(t->operands[0]),
                               .seconds = g->count == 1 ? seconds : 0,
-                              .limit =
-                                  limit_of(t, fmax(seconds, shortest_sample) / expected(t, g))};
+                              .limit = limit};
 }
 
 static void set_repeats(tuning *t, double seconds) {
@@ -416,7 +432,8 @@ static tic_status search_key(tuning *t, tic_plan *plan, tic_tuned *out, tic_erro
     double first;
     TIC_TRY(try_default(t, &first, err));
     set_repeats(t, first);
-    const tic_search_space space = space_of(t, first);
+    const allowance *allowed = allowance_of(t, fmax(first, shortest_sample) / expected(t, g));
+    const tic_search_space space = space_of(t, first, allowed->candidates);
     TIC_TRY(tic_candidates_make(&t->list, &out->count, &space, err));
     for (int i = 0; i < out->count; i++)
         if (t->list[i].fate == TIC_MEASURED) {
@@ -426,7 +443,7 @@ static tic_status search_key(tuning *t, tic_plan *plan, tic_tuned *out, tic_erro
     if (t->list[0].fate != TIC_MEASURED)
         return tic_fail(err, TIC_EVERIFY, "%s: the default kernel gives another result twice: %s",
                         g->key, t->list[0].why);
-    TIC_TRY(tic_search(&measurer, t->list, out->count, &result, err));
+    TIC_TRY(tic_search(&measurer, allowed->effort, t->list, out->count, &result, err));
     take_result(t, &result, out);
     /* backward passes of what follows are prepared with the winner */
     TIC_TRY(take_line(t->trial, g->key, t->list[result.winner].line, err));
@@ -437,7 +454,7 @@ static tic_status search_key(tuning *t, tic_plan *plan, tic_tuned *out, tic_erro
 static tic_status duel_key(tuning *t, tic_tuned *out, tic_error *err) {
     const group *g = &t->group[t->at];
     const tic_measurer measurer = {sample, on_round, t};
-    const tic_search_space space = space_of(t, 0);
+    const tic_search_space space = space_of(t, 0, 2);
     tic_search_result result = {.winner = 0};
     double first;
     TIC_TRY(tic_candidates_pair(&t->list, &out->count, &space, t->rival, t->operands[0], err));

@@ -31,7 +31,9 @@ static void on_round(void *user, int left) {
     f->left[f->rounds++] = left;
 }
 
-static tic_search_result search(fake *f, tic_candidate *list, int count) {
+static const tic_effort whole = {3, 8, TIC_MOST_TURNS};
+
+static tic_search_result search_with(tic_effort effort, fake *f, tic_candidate *list, int count) {
     tic_error err;
     tic_search_result result;
     const tic_measurer measurer = {sample, on_round, f};
@@ -40,8 +42,12 @@ static tic_search_result search(fake *f, tic_candidate *list, int count) {
         list[i].best = INFINITY;
         snprintf(list[i].line, sizeof list[i].line, "candidate-%d", i);
     }
-    cr_assert_eq(tic_search(&measurer, list, count, &result, &err), TIC_OK, "%s", err.text);
+    cr_assert_eq(tic_search(&measurer, effort, list, count, &result, &err), TIC_OK, "%s", err.text);
     return result;
+}
+
+static tic_search_result search(fake *f, tic_candidate *list, int count) {
+    return search_with(whole, f, list, count);
 }
 
 /* Costs in [1, 2), the same for the same seed; candidate 0 costs `standing`. */
@@ -125,6 +131,23 @@ Test(search, never_slower_than_the_default) {
     cr_expect(worst < 1.1, "a winner is %g times the fastest", worst);
 }
 
+/* Where time is short there are fewer runs, and the winner is no slower for it: the same noise. */
+Test(search, few_runs_do_not_make_it_slower) {
+    enum { FEW = 6 };
+    int left = 0;
+    for (uint64_t seed = 0; seed < 500; seed++) {
+        tic_candidate list[FEW];
+        fake f = {.noise = 0.1};
+        draw(&f, seed, FEW, 1.0 + (double)(seed % 10) / 50);
+        tic_search_result r = search_with((tic_effort){2, 4, 11}, &f, list, FEW);
+        cr_expect(f.cost[r.winner] <= f.cost[0], "seed %d: %g for %g", (int)seed, f.cost[r.winner],
+                  f.cost[0]);
+        cr_expect(f.runs <= 8 * FEW + 44, "%llu runs", (unsigned long long)f.runs);
+        left += r.winner != 0;
+    }
+    cr_expect(left > 100, "%d of 500 left the default", left);
+}
+
 /* When nothing differs but noise, the default stays. */
 Test(search, noise_alone_changes_nothing) {
     int left = 0;
@@ -147,10 +170,10 @@ Test(search, what_is_out_or_not_measured_never_wins) {
     const tic_measurer measurer = {sample, NULL, &f};
     list[2].fate = TIC_WRONG;
     list[2].best = INFINITY;
-    cr_assert_eq(tic_search(&measurer, list, 4, &r, &err), TIC_OK);
+    cr_assert_eq(tic_search(&measurer, whole, list, 4, &r, &err), TIC_OK);
     cr_expect_eq(r.winner, 0);
     cr_expect(isinf(list[2].best));
-    cr_assert_eq(tic_search(&measurer, list, 1, &r, &err), TIC_OK);
+    cr_assert_eq(tic_search(&measurer, whole, list, 1, &r, &err), TIC_OK);
     cr_expect_eq(r.winner, 0);
 }
 
