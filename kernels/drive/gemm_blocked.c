@@ -547,11 +547,11 @@ static void share_out(const shape *s, int threads, gemm_piece *piece) {
     int64_t bands = tic_ceil_div(s->tiles, s->band);
     bands = tic_most(bands, tic_least(wanted, s->args->m / NARROWEST_BAND));
     /* Equal shares of rows, unless they are too few for it and columns do as well: every stretch
-     * then reads A, which must stand there. */
-    const bool by_columns = s->in_place && bands < threads &&
-                            s->args->m < NARROWEST_BAND * threads &&
-                            piece->columns >= NARROWEST_STRETCH * wanted;
-    if (!by_columns)
+     * then reads A, and prepares it unless it stands there. */
+    const bool few_rows = bands < threads && s->args->m < NARROWEST_BAND * threads;
+    if (few_rows && !s->in_place)
+        wanted = threads;
+    if (!few_rows || piece->columns < NARROWEST_STRETCH * wanted)
         bands = tic_least(s->tiles, tic_round_up(bands, threads));
     piece->bands = bands;
     int64_t stretches = piece->bands >= threads ? 1 : tic_ceil_div(wanted, piece->bands);
