@@ -87,7 +87,7 @@ static const tic_scores_micro scores_portable = {&tic_scores_products_portable,
         SCORES_ROW("avx2", op, TIC_ISA_AVX2, BOTH, driver, scores_avx2, 192,                       \
                    "tiles of 6x16 by FMA; bf16 is rounded to"),                                    \
         SCORES_ROW("avx512-bf16", op, TIC_ISA_AVX2 | TIC_ISA_AVX512 | TIC_ISA_AVX512_BF16,         \
-                   1 << TIC_BF16, driver, scores_avx512_bf16, 224, "tiles of 14x32 by VDPBF16PS"), \
+                   1 << TIC_BF16, driver, scores_avx512_bf16, 320, "tiles of 14x32 by VDPBF16PS"), \
         SCORES_ROW("portable", op, TIC_ISA_PORTABLE, BOTH, driver, scores_portable, 192,           \
                    "tiles of 4x8 in compiled vectors of 4"),                                       \
         SCORES_ROW("amx-emulated", op, TIC_ISA_PORTABLE, 1 << TIC_BF16, driver,                    \
@@ -171,7 +171,7 @@ const tic_variant tic_registry[] = {
                  "generated: pairs of bf16 through VDPBF16PS"},
         .run = tic_gemm_blocked,
         GEMM_MICRO(tic_gemm_pairs_avx512bf16_14x32),
-        GEMM_KNOBS(1536, 112, 4096),
+        GEMM_KNOBS(2048, 56, 4096),
     },
     {
         .info = {"avx2-6x16", TIC_OP_GEMM, TIC_ISA_AVX2, BOTH,
