@@ -142,7 +142,7 @@ static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_
     s.block = tic_round_up(tic_ceil_div(args->k, tic_most(1, tic_ceil_div(args->k, kc))),
                            micro->format.k_unit);
     s.blocks = args->k > 0 ? tic_ceil_div(args->k, s.block) : 1;
-    s.span = s.direct ? tic_least(s.blocks, tic_ceil_div(SPAN, tic_most(1, s.block))) : s.blocks;
+    s.span = s.direct ? tic_least(s.blocks, tic_most(1, SPAN / tic_most(1, s.block))) : s.blocks;
     s.columns = tic_round_up(tic_least(nc, args->n), micro->tile_n);
     s.shallow = s.direct && args->k <= SHALLOW && /* B stays in L2 */
                 (size_t)(args->k * s.columns) * sizeof(float) <= tic_cpu_get()->l2 / 2;
