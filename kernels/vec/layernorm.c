@@ -42,6 +42,14 @@ ALWAYS_INLINE void fetch(const void *p) {
     __builtin_prefetch(p, 0, 3);
 }
 
+/* To L2, when so many rows do not fit L1 and would put out those that are worked on. */
+ALWAYS_INLINE void fetch_to(bool l1, const void *p) {
+    if (l1)
+        fetch(p);
+    else
+        __builtin_prefetch(p, 0, 2);
+}
+
 /* ---- forward -------------------------------------------------------------------------------- */
 
 ALWAYS_INLINE float mean_of(const float *x, int64_t d) {
@@ -147,17 +155,17 @@ ALWAYS_INLINE row row_means(const tic_layernorm_args *a, tic_dtype type, int64_t
 }
 
 /* dx of `count` rows in columns j .. j+n-1, and their part of dgamma and dbeta. */
-ALWAYS_INLINE void rows_step(const tic_layernorm_args *a, tic_dtype type, const row *rows,
+ALWAYS_INLINE void rows_step(const tic_layernorm_args *a, tic_dtype type, bool l1, const row *rows,
                              int count, int64_t ahead, int64_t j, int64_t n, float *dgamma,
                              float *dbeta) {
     const vf gamma = load(a->gamma, j, n);
     vf sum_gamma = load(dgamma, j, n), sum_beta = load(dbeta, j, n);
     for (int i = 0; i < count; i++) {
         const row *r = &rows[i];
-        fetch(r->x + ahead * a->ld_x + j);
-        fetch(r->dx + ahead * a->ld_dx + j);
+        fetch_to(l1, r->x + ahead * a->ld_x + j);
+        fetch_to(l1, r->dx + ahead * a->ld_dx + j);
         if (type == TIC_F32 || j / VF_LANES % 2 == 0)
-            fetch(tic_mat_row(a->dy, 0, r->dy + ahead * a->dy.ld + j));
+            fetch_to(l1, tic_mat_row(a->dy, 0, r->dy + ahead * a->dy.ld + j));
         vf dy = vf_load_as(a->dy.data, type, r->dy + j, n);
         vf xhat = (load(r->x, j, n) - r->mean) * r->rstd;
         vf change = vf_fma(dy, gamma, vf_set(-r->mean_g));
@@ -173,35 +181,41 @@ ALWAYS_INLINE void rows_step(const tic_layernorm_args *a, tic_dtype type, const 
 }
 
 /* `count` rows at a time, so that dgamma and dbeta are loaded and stored once for all of them. */
-ALWAYS_INLINE void backward_rows(const tic_layernorm_args *a, tic_dtype type, int64_t first,
-                                 int count, float *dgamma, float *dbeta) {
+ALWAYS_INLINE void backward_rows(const tic_layernorm_args *a, tic_dtype type, bool l1,
+                                 int64_t first, int count, float *dgamma, float *dbeta) {
     const int64_t ahead = first + 2 * count <= a->rows ? count : 0;
     row rows[ROWS];
     int64_t j = 0;
     for (int i = 0; i < count; i++)
         rows[i] = row_means(a, type, first + i);
     for (; j + VF_LANES <= a->d; j += VF_LANES)
-        rows_step(a, type, rows, count, ahead, j, VF_LANES, dgamma, dbeta);
+        rows_step(a, type, l1, rows, count, ahead, j, VF_LANES, dgamma, dbeta);
     if (j < a->d)
-        rows_step(a, type, rows, count, ahead, j, a->d - j, dgamma, dbeta);
+        rows_step(a, type, l1, rows, count, ahead, j, a->d - j, dgamma, dbeta);
 }
 
-ALWAYS_INLINE void backward_as(const tic_layernorm_args *a, tic_dtype type, int64_t first,
+ALWAYS_INLINE void backward_as(const tic_layernorm_args *a, tic_dtype type, bool l1, int64_t first,
                                int64_t last, float *dgamma, float *dbeta) {
     memset(dgamma, 0, (size_t)a->d * sizeof *dgamma);
     memset(dbeta, 0, (size_t)a->d * sizeof *dbeta);
     for (; first + ROWS <= last; first += ROWS)
-        backward_rows(a, type, first, ROWS, dgamma, dbeta);
+        backward_rows(a, type, l1, first, ROWS, dgamma, dbeta);
     for (; first < last; first++)
-        backward_rows(a, type, first, 1, dgamma, dbeta);
+        backward_rows(a, type, l1, first, 1, dgamma, dbeta);
 }
 
 static void backward(const tic_layernorm_args *a, int64_t first, int64_t last, float *dgamma,
                      float *dbeta) {
-    if (a->dy.type == TIC_F32)
-        backward_as(a, TIC_F32, first, last, dgamma, dbeta);
+    const size_t wide = 2 * sizeof(float) + tic_dtype_size(a->dy.type); /* x, dx, dy */
+    const bool l1 = ROWS * (size_t)a->d * wide <= tic_cpu_get()->l1d / 5 * 4;
+    if (a->dy.type == TIC_F32 && l1)
+        backward_as(a, TIC_F32, true, first, last, dgamma, dbeta);
+    else if (a->dy.type == TIC_F32)
+        backward_as(a, TIC_F32, false, first, last, dgamma, dbeta);
+    else if (l1)
+        backward_as(a, TIC_BF16, true, first, last, dgamma, dbeta);
     else
-        backward_as(a, TIC_BF16, first, last, dgamma, dbeta);
+        backward_as(a, TIC_BF16, false, first, last, dgamma, dbeta);
 }
 
 const tic_layernorm_micro TIC_TIERED(tic_layernorm_micro) = {forward, backward};
