@@ -16,7 +16,7 @@
 #include <stdlib.h>
 
 static const double least_gain = 0.02, least_ahead = 0.75, hopeless = 1.25;
-static const double doubtful = 0.01; /* behind so much less, nobody is ahead by least_gain */
+static const double doubtful = 0.01; /* half of least_gain: less in the shortest times, no finals */
 enum { FINALISTS = 3, HOPE = 9 };
 
 typedef struct search {
@@ -133,7 +133,7 @@ static int choose_finalists(const search *s, finalist *f) {
         if (c->best < (1 - doubtful) * standing->best)
             f[count++] = (finalist){.candidate = s->left[i], .in = true};
         else
-            lose(c, "%+.1f %% in the last round: no finals for it",
+            lose(c, "%+.1f %% by the shortest times: no finals for it",
                  100 * (standing->best / c->best - 1));
     }
     return count;

@@ -316,14 +316,13 @@ static void on_round(void *user, int left) {
     tell(user, left);
 }
 
-/* What a key's search may cost, in runs: some eleven of each candidate and 130 of the default and
- * the finals, where there is time for it. In few steps: a second tuning should try the same
- * candidates.
+/* What a key's search may cost, in runs, as is typical: with time some eleven of each candidate and
+ * 130 of the default and the finals. In few steps: a second tuning should try the same candidates.
  */
 typedef struct allowance {
     int candidates; /* the default included */
     tic_effort effort;
-    double runs;
+    double runs; /* the least step is taken whatever is left */
 } allowance;
 
 /* Shared evenly over what is still to be run. */

@@ -5,7 +5,7 @@
  *
  *   for each range of at most nc columns, for each span of k:
  *     all threads pack B[span, range], unless it came packed           (shared, last-level cache)
- *       or is read where it stands; few threads each for itself ("own")
+ *       or is read where it stands
  *     threads take items = (band of at most mc rows) x (stretch of columns):
  *       A[band, span]: read where it is, or copied, or packed                     (own, L2)
  *       for strips of STRIP columns, for each block, for each panel of B, for each tile of rows:
@@ -18,157 +18,40 @@
  * micro-kernel that takes A's rows as they stand gets them in place, or copied where they must be
  * converted or would share cache sets; one that does not, and Aᵀ, gets panels.
  *
- * B of few columns is read where it stands: it is used too few times to be worth a packing, and
- * threads need not wait for each other's. Its rows are then far apart and share cache sets, so that
- * each tile reads them from L2; of many columns they would share L2's sets too.
+ * Few threads pack B each for itself ("own"). Where it is the larger operand, each has columns of C
+ * of its own, and packs those of B alone: then the first loop is over a thread's columns, and it
+ * takes all of their items.
+ *
+ * B of few columns, or of as many as a plan says, is read where it stands: it is used too few times
+ * to be worth a packing, and threads need not wait for each other's. Its rows are then far apart
+ * and share cache sets, so that each tile reads them from L2; of many columns they would share L2's
+ * sets too.
  *
  * A tile's sums of several blocks are gathered in a buffer, since C may be bf16, may be the
  * residual, or may be accumulated to at the end. When the epilogue is nothing but the store or the
  * accumulation, they are gathered in C itself ("direct"), and only then may k have more than one
  * span. Sums begin as what is there already, so that neither blocks nor tiles change their order.
  * Items differ with the thread count, the sums of a tile do not. */
-#include "kernels/drive/gemm.h"
+#include "kernels/drive/gemm_cut.h"
 #include "kernels/drive/share.h"
 
 #include <omp.h>
 #include <string.h>
 
 enum {
-    STRIP = 256,            /* columns whose tiles of one band are gathered at a time: band x strip
-                               stays in L2 beside A's block */
-    SPAN = 2048,            /* longest span of k in direct mode */
     NARROWEST_BAND = 48,    /* rows: below, a panel of B in L1 is used too few times */
     NARROWEST_STRETCH = 64, /* columns */
     ITEMS_A_THREAD = 4,     /* wanted, so that a late thread delays the end by little */
-    SHALLOW = 128,          /* values of p */
     SERIAL_MACS = 1 << 20,  /* below: waking threads costs more than they bring */
-    PAGE = 4096,
-    LINE = 64,             /* bytes: addresses a page apart share a set of L1 */
-    ROWS_A_SET = 4,        /* most rows of a tile that may */
     PACKED_AT_A_TIME = 32, /* values of p of Aᵀ, of all tiles of a band: its rows are far apart */
     ROWS_AT_A_TIME = 8,    /* values of p of B, of all panels; the next ones are asked for */
-    MOST_OWN = 4,          /* threads that pack B each for itself, and the rows (or columns) of C */
-    OWN_ROWS = 256,        /* that make it worth it, for each thread but the first */
 };
 
-typedef struct shape { /* everything about the call that the threads share */
-    const tic_gemm_args *args;
-    const tic_gemm_micro *micro;
-    const tic_packed *packed;           /* B, when it comes packed */
-    bool direct, along;                 /* along: A's rows stand as they are, or are copied */
-    bool shallow;                       /* direct, k <= SHALLOW: the loops go along C's rows */
-    bool in_place, b_in_place;          /* A, B: read where it is */
-    bool own_b;                         /* B is packed by each thread for itself */
-    bool own_columns;                   /* own_b, and a thread's share of C are columns */
-    int64_t block, blocks;              /* of k: length (the last may be shorter) and number */
-    int64_t span;                       /* blocks that are packed together */
-    int64_t columns;                    /* packed at a time: nc, in whole panels */
-    int64_t tiles, band;                /* of rows: all of m, and at most a band */
-    int64_t height, higher;             /* of a tile; so many first ones have a row more */
-    int64_t strip;                      /* columns, in whole panels */
-    int64_t lda, ldb;                   /* bytes, as the micro-kernel has them */
-    size_t a_tile, b_panel;             /* bytes from tile to tile of a block, panel to panel */
-    size_t a_block, b_block;            /* from block to block of a row, of a panel */
-    size_t a_bytes, b_bytes, own_bytes; /* A's block; B's; A's and the gathered tiles of a thread */
-    size_t all_b_bytes;                 /* of all that pack it */
-    unsigned char *b, *own;
-} shape;
-
-/* Steps of the micro-kernel that k values of p make, the last padded. */
-static int64_t steps_of(const tic_gemm_micro *micro, int64_t k) {
-    return tic_round_up(k, micro->format.k_unit) / tic_panel_step(micro->format.panel);
-}
-
-/* Bytes of them in a panel of that width. */
-static size_t steps_bytes(const tic_gemm_micro *micro, int64_t k, int width) {
-    return (size_t)(steps_of(micro, k) * width) * 4;
-}
-
-/* The micro-kernel can read A's rows where they are: no conversion, no odd pair at a row's end, and
- * few rows of a tile in the same set of L1. */
-static bool is_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro) {
-    const bool pairs = micro->format.panel == TIC_PANEL_PAIRS;
-    if (pairs ? args->a.type != TIC_BF16 || args->k % 2 != 0
-              : args->a.type != TIC_F32 || args->precision != TIC_F32)
-        return false;
-    const int64_t bytes = args->a.ld * (int64_t)tic_dtype_size(args->a.type);
-    int64_t apart = LINE; /* the largest power of two, up to a page, that divides it */
-    while (apart < PAGE && bytes % (2 * apart) == 0)
-        apart *= 2;
-    return tic_ceil_div(micro->tile_m, PAGE / apart) <= ROWS_A_SET;
-}
-
-/* The micro-kernel can read B's rows where they are: as above, whole vectors of them, and few
- * columns (TIC_GEMM_IN_PLACE). */
-static bool is_b_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro,
-                          const int *knobs) {
-    return args->trans != TIC_NT && args->precision == TIC_F32 && args->b.type == TIC_F32 &&
-           micro->lanes > 0 && args->n % micro->lanes == 0 && args->n <= knobs[TIC_GEMM_IN_PLACE];
-}
-
-static void plan_a(shape *s) {
-    const tic_gemm_args *args = s->args;
-    const tic_gemm_micro *micro = s->micro;
-    s->along = micro->along != NULL && args->trans != TIC_TN;
-    s->in_place = s->along && is_in_place(args, micro);
-    if (s->in_place) {
-        s->lda = args->a.ld * (int64_t)tic_dtype_size(args->a.type);
-    } else if (s->along) { /* an odd number of lines */
-        s->lda = tic_round_up((int64_t)steps_bytes(micro, s->span * s->block, 1), LINE) | LINE;
-        s->a_bytes = tic_align_up((size_t)(s->band * micro->tile_m * s->lda));
-    } else {
-        s->lda = micro->tile_m * 4;
-        s->a_tile = tic_align_up(steps_bytes(micro, s->block, micro->tile_m));
-        s->a_bytes = tic_align_up((size_t)(s->band * s->span) * s->a_tile + TIC_GEMM_SLACK);
-    }
-}
-
-/* A thread that packs B for itself waits for nobody, and writes no lines that another core has:
- * those cost as much as half of the packing or several times as much, by where the cores are. What
- * is packed in vain is less where the larger of A and B is shared out. */
-static void plan_own(shape *s, int threads) {
-    const tic_gemm_args *args = s->args;
-    s->own_b = s->b_bytes > 0 && threads > 1 && threads <= MOST_OWN &&
-               (threads - 1) * OWN_ROWS <= tic_most(args->m, args->n);
-    s->own_columns = s->own_b && args->n > args->m;
-    s->all_b_bytes = s->own_b ? (size_t)threads * s->b_bytes : s->b_bytes;
-}
-
-static shape plan_shape(const tic_variant *variant, const int *knobs, const tic_gemm_args *args,
-                        int threads) {
-    const tic_gemm_micro *micro = variant->micro;
-    const int64_t kc = knobs[TIC_GEMM_KC], mc = knobs[TIC_GEMM_MC], nc = knobs[TIC_GEMM_NC];
-    shape s = {.args = args, .micro = micro, .direct = tic_gemm_is_direct(args)};
-    s.block = tic_round_up(tic_ceil_div(args->k, tic_most(1, tic_ceil_div(args->k, kc))),
-                           micro->format.k_unit);
-    s.blocks = args->k > 0 ? tic_ceil_div(args->k, s.block) : 1;
-    s.span = s.direct ? tic_least(s.blocks, tic_most(1, SPAN / tic_most(1, s.block))) : s.blocks;
-    s.columns = tic_round_up(tic_least(nc, args->n), micro->tile_n);
-    s.shallow = s.direct && args->k <= SHALLOW && /* B stays in L2 */
-                (size_t)(args->k * s.columns) * sizeof(float) <= tic_cpu_get()->l2 / 2;
-    s.tiles = tic_ceil_div(args->m, micro->tile_m);
-    s.height = micro->lanes > 0 && s.tiles > 0 ? args->m / s.tiles : micro->tile_m;
-    s.higher = micro->lanes > 0 && s.tiles > 0 ? args->m % s.tiles : 0;
-    s.band = tic_least(tic_ceil_div(mc, micro->tile_m), s.tiles);
-    s.a_block = steps_bytes(micro, s.block, 1);
-    s.b_block = steps_bytes(micro, s.block, micro->tile_n);
-    s.strip = tic_least(tic_round_up(STRIP, micro->tile_n), s.columns);
-    plan_a(&s);
-    s.packed = tic_gemm_packed_for(args, &micro->format);
-    s.b_panel = steps_bytes(micro, s.packed != NULL ? args->k : s.block * s.span, micro->tile_n);
-    s.b_in_place = s.packed == NULL && is_b_in_place(args, micro, knobs);
-    s.ldb = s.b_in_place ? args->b.ld * (int64_t)sizeof(float) : 4 * micro->tile_n;
-    if (s.packed == NULL && !s.b_in_place)
-        s.b_bytes = tic_align_up((size_t)(s.columns / micro->tile_n) * s.b_panel + TIC_GEMM_SLACK);
-    plan_own(&s, threads);
-    const size_t slots = (size_t)(s.band * micro->tile_m * s.strip);
-    s.own_bytes = s.a_bytes + tic_align_up(slots * sizeof(float));
-    return s;
-}
+typedef tic_gemm_cut shape; /* what the threads share */
 
 size_t tic_gemm_blocked_scratch(const tic_ctx *ctx, const tic_variant *variant, const int *knobs,
                                 const tic_gemm_args *args) {
-    shape s = plan_shape(variant, knobs, args, ctx->threads);
+    shape s = tic_gemm_cut_of(variant, knobs, args, ctx->threads);
     return s.all_b_bytes + (size_t)ctx->threads * s.own_bytes;
 }
 
@@ -230,7 +113,7 @@ static void pack_panels(const shape *s, const gemm_piece *piece, int64_t first, 
     unsigned char *to = s->b + (size_t)first * s->b_panel + (size_t)i * s->b_block;
     tic_gemm_panel panel =
         panel_of(s, args->b, across, piece->column + first * width, width, block * s->block + p, k,
-                 micro->tile_n, to + steps_bytes(micro, p, micro->tile_n));
+                 micro->tile_n, to + tic_gemm_steps_bytes(micro, p, micro->tile_n));
     panel.ahead = ROWS_AT_A_TIME;
     for (int64_t j = first; j < last; j++) {
         const int64_t column = piece->column + j * width;
@@ -272,7 +155,7 @@ static void pack_tiles(const shape *s, const item *it, int64_t block, int64_t p,
                        bool sums) {
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
-    const size_t step = steps_bytes(micro, p % s->block, micro->tile_m);
+    const size_t step = tic_gemm_steps_bytes(micro, p % s->block, micro->tile_m);
     const int64_t row = row_of(s, it->tile), end = row_of(s, it->tile + it->tiles);
     tic_gemm_panel panel =
         panel_of(s, args->a, args->trans != TIC_TN, row, end - row, p, k, micro->tile_m,
@@ -348,7 +231,7 @@ static pass begin_pass(const shape *s, const gemm_piece *piece, const item *it, 
     const tic_gemm_micro *micro = s->micro;
     pass x = {.piece = piece, .it = it, .j = j, .k = block_length(s, piece->block + j)};
     int64_t panel = it->panel + n;
-    x.steps = steps_of(micro, x.k);
+    x.steps = tic_gemm_steps(micro, x.k);
     x.column = piece->column + panel * micro->tile_n;
     x.cols = (int)tic_least(micro->tile_n, s->args->n - x.column);
     x.vectors = micro->lanes > 0 ? tic_ceil_div(x.cols, micro->lanes) : 1;
@@ -379,7 +262,7 @@ prefetch_rows(const void *data, tic_dtype type, int64_t ld, const tic_gemm_tile 
     size_t size = tic_dtype_size(type);
     for (int y = 0; y < tile->rows; y++) {
         const char *row = (const char *)data + (size_t)((tile->i0 + y) * ld + tile->j0) * size;
-        for (size_t x = 0; x < (size_t)tile->cols * size; x += LINE)
+        for (size_t x = 0; x < (size_t)tile->cols * size; x += TIC_GEMM_LINE)
             __builtin_prefetch(row + x);
     }
 }
@@ -405,7 +288,7 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
     const tic_gemm_micro *micro = s->micro;
     tic_gemm_run *const *family = s->along ? micro->along : micro->across;
     const unsigned char *a = a_at(s, x, i, tile->i0), *next;
-    int64_t which = 0, size = micro->tile_m * micro->tile_n, next_step = LINE;
+    int64_t which = 0, size = micro->tile_m * micro->tile_n, next_step = TIC_GEMM_LINE;
     if (x->steps == 0) {
         for (int64_t r = 0; !add && r < micro->tile_m; r++)
             memset(c + r * ldc, 0, sizeof(float) * (size_t)micro->tile_n);
@@ -418,11 +301,11 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
     if (s->in_place && x->first && i + 1 < x->it->tiles) {
         next = a + tile->rows * s->lda;
     } else if (s->b_in_place) { /* a column of lines a tile */
-        const int64_t lines = s->micro->tile_n * 4 / LINE, n = i - x->from;
-        next = n < lines ? x->next_b + n * LINE : x->b;
+        const int64_t lines = s->micro->tile_n * 4 / TIC_GEMM_LINE, n = i - x->from;
+        next = n < lines ? x->next_b + n * TIC_GEMM_LINE : x->b;
         next_step = n < lines ? s->ldb : 0;
     } else {
-        next_step = tic_least(LINE, s->micro->tile_n * 4 / (x->end - x->from));
+        next_step = tic_least(TIC_GEMM_LINE, s->micro->tile_n * 4 / (x->end - x->from));
         next = x->next_b + (i - x->from) * x->steps * next_step;
     }
     family[which](x->steps, a, s->lda, x->b, s->ldb, add, c, ldc, next, next_step);
@@ -525,62 +408,64 @@ static uint64_t do_strip(const shape *s, const gemm_piece *piece, const item *it
     return issued;
 }
 
-static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, item *it) {
+/* Item x of the piece's bands x stretches. */
+static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, int64_t x) {
     const int thread = omp_get_thread_num();
     unsigned char *own = s->own + (size_t)thread * s->own_bytes;
-    const int64_t strip = s->shallow ? it->panels : s->strip / s->micro->tile_n;
+    const int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
+    const int64_t band = x / piece->stretches, stretch = x % piece->stretches;
+    const int64_t strip = s->shallow ? panels : s->strip / s->micro->tile_n;
+    item it = {.tile = s->tiles * band / piece->bands,
+               .panel = panels * stretch / piece->stretches,
+               .a = own,
+               .gather = (float *)(void *)(own + s->a_bytes)};
+    it.tiles = s->tiles * (band + 1) / piece->bands - it.tile;
+    it.panels = panels * (stretch + 1) / piece->stretches - it.panel;
+    prepare_a(s, piece, &it);
     uint64_t issued = 0;
-    it->a = own;
-    it->gather = (float *)(void *)(own + s->a_bytes);
-    prepare_a(s, piece, it);
-    for (int64_t first = 0; first < it->panels; first += strip)
-        issued += do_strip(s, piece, it, first, tic_least(first + strip, it->panels));
+    for (int64_t first = 0; first < it.panels; first += strip)
+        issued += do_strip(s, piece, &it, first, tic_least(first + strip, it.panels));
     tic_count_issued(ctx, thread, ctx->gemm_op, issued);
 }
 
 /* ---- all items ------------------------------------------------------------------------------ */
 
-/* Cuts rows, then if need be columns, into enough items for `threads`. */
+/* Cuts rows, then if need be columns, into enough items for `threads`: equal shares of rows, unless
+ * they are too few for it and columns do as well. Every stretch of columns then reads A; where A
+ * has to be prepared for it, there are no more than a thread each. */
 static void share_out(const shape *s, int threads, gemm_piece *piece) {
-    int64_t wanted = threads == 1 ? 1 : (int64_t)threads * ITEMS_A_THREAD;
-    int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
-    int64_t bands = tic_ceil_div(s->tiles, s->band);
-    bands = tic_most(bands, tic_least(wanted, s->args->m / NARROWEST_BAND));
-    /* Equal shares of rows, unless they are too few for it and columns do as well: every stretch
-     * then reads A, and prepares it unless it stands there. */
-    const bool few_rows = bands < threads && s->args->m < NARROWEST_BAND * threads;
-    if (few_rows && !s->in_place)
-        wanted = threads;
-    if (!few_rows || piece->columns < NARROWEST_STRETCH * wanted)
-        bands = tic_least(s->tiles, tic_round_up(bands, threads));
-    piece->bands = bands;
-    int64_t stretches = piece->bands >= threads ? 1 : tic_ceil_div(wanted, piece->bands);
-    piece->stretches = tic_most(1, tic_least(stretches, piece->columns / NARROWEST_STRETCH));
-    piece->stretches = tic_least(piece->stretches, panels);
-}
-
-static void do_share(tic_ctx *ctx, const shape *s, const gemm_piece *piece, int64_t x) {
+    const int64_t wanted = threads == 1 ? 1 : (int64_t)threads * ITEMS_A_THREAD;
     const int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
-    const int64_t band = x / piece->stretches, stretch = x % piece->stretches;
-    item it = {.tile = s->tiles * band / piece->bands,
-               .panel = panels * stretch / piece->stretches};
-    it.tiles = s->tiles * (band + 1) / piece->bands - it.tile;
-    it.panels = panels * (stretch + 1) / piece->stretches - it.panel;
-    do_item(ctx, s, piece, &it);
+    const int64_t fewest = tic_ceil_div(s->tiles, s->band);
+    const int64_t stretches = s->in_place ? wanted : threads;
+    int64_t bands = tic_most(fewest, tic_least(wanted, s->args->m / NARROWEST_BAND));
+    const bool by_columns = bands < threads && s->args->m < NARROWEST_BAND * threads &&
+                            piece->columns >= NARROWEST_STRETCH * stretches;
+    if (by_columns) {
+        bands = s->in_place ? bands : fewest;
+        piece->stretches = s->in_place ? tic_ceil_div(wanted, bands) : threads;
+    } else {
+        bands = tic_least(s->tiles, tic_round_up(bands, threads));
+        piece->stretches = bands >= threads ? 1 : tic_ceil_div(wanted, bands);
+    }
+    piece->bands = bands;
+    piece->stretches = tic_least(piece->stretches, piece->columns / NARROWEST_STRETCH);
+    piece->stretches = tic_most(1, tic_least(piece->stretches, panels));
 }
 
 static void do_piece(tic_ctx *ctx, const shape *s, gemm_piece *piece) {
     share_out(s, s->own_columns ? 1 : omp_get_num_threads(), piece);
+    if (!s->own_columns) /* before it packs: others may be done already, and help */
+        tic_share_begin(ctx, piece->bands * piece->stretches);
     if (s->packed == NULL && !s->b_in_place)
         pack_b(s, piece);
     if (s->own_columns) { /* all of the piece is this thread's */
         for (int64_t x = 0; x < piece->bands * piece->stretches; x++)
-            do_share(ctx, s, piece, x);
+            do_item(ctx, s, piece, x);
         return;
     }
-    tic_share_begin(ctx, piece->bands * piece->stretches);
     for (int64_t x; (x = tic_share_take(ctx)) >= 0;)
-        do_share(ctx, s, piece, x);
+        do_item(ctx, s, piece, x);
 #pragma omp barrier
 }
 
@@ -608,7 +493,7 @@ static void do_pieces(tic_ctx *ctx, shape s) {
 tic_status tic_gemm_blocked(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
                             const void *arguments, tic_error *err) {
     const tic_gemm_args *args = arguments;
-    shape s = plan_shape(variant, knobs, args, ctx->threads);
+    shape s = tic_gemm_cut_of(variant, knobs, args, ctx->threads);
     if (args->n == 0) /* nothing but column sums */
         return tic_gemm_ref(ctx, NULL, NULL, args, err);
     if (args->colsum != NULL && !args->accumulate)

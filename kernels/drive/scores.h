@@ -82,13 +82,15 @@ tic_sweep tic_scores_sweep(const tic_scores *s, int which);
 
 /* ---- called by all threads of a region, `thread` being omp_get_thread_num() ---------------- */
 
-/* Packs the images, computes the diagonal, clears the sums. Ends with a barrier. */
+/* Packs the images, but those that threads round for themselves, computes the diagonal, clears the
+ * sums. Ends with a barrier. */
 void tic_scores_enter(const tic_scores *s);
 /* Counts what the thread issued. */
 void tic_scores_leave(tic_ctx *ctx, tic_op op, const tic_scores *s);
 /* Packs a stripe's texts: for S, and for d_image when `panels`. The block is spoilt. */
 void tic_scores_begin_stripe(const tic_scores *s, int thread, int64_t stripe, bool panels);
-/* Around all that follows, block by block. */
+/* Around all that follows, block by block: of the images that a thread rounds it has this block's.
+ */
 void tic_scores_begin_block(const tic_scores *s, int thread, int64_t block);
 void tic_scores_end_block(const tic_scores *s);
 /* A block's strip of scores, computed, or found when kept and `again`. */

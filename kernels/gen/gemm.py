@@ -137,8 +137,9 @@ def generate(out, args):
         "Each step asks for the line at `next` to come to L2: what the driver reads soon.",
     ]
     rates = [cycles(whole, 2)]
-    if args.pairs:
-        rates = ["Zen 4: " + cycles(whole, 2), "Sapphire Rapids: " + cycles(whole, 0.5)]
+    if isa.register == "zmm":  # Zen 4's units are half as wide
+        rates = [("Sapphire Rapids: ", 0.5 if args.pairs else 2), ("Zen 4: ", 1)]
+        rates = [cpu + cycles(whole, rate) for cpu, rate in rates]
     common.header(out, about, whole.registers(), rates)
     out.block('#include "kernels/drive/gemm.h"')
     out.line()

@@ -211,8 +211,8 @@ ALWAYS_INLINE void copy_along(const tic_gemm_panel *panel, tic_panel kind, bool 
 ALWAYS_INLINE void pack_as(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
                            bool round) {
     const bool as_they_are = kind == TIC_PANEL_F32 ? type == TIC_F32 && !round : type == TIC_BF16;
-    /* every vector has a column */
-    const bool copied = as_they_are && !panel->across && panel->valid > panel->width - VF_LANES;
+    const int last = (panel->width - 1) / VF_LANES * VF_LANES; /* where the last vector begins */
+    const bool copied = as_they_are && !panel->across && panel->valid > last;
     if (copied && panel->sums != NULL)
         copy_along(panel, kind, true);
     else if (copied)

@@ -206,7 +206,8 @@ ALWAYS_INLINE void backward_as(const tic_layernorm_args *a, tic_dtype type, bool
 
 static void backward(const tic_layernorm_args *a, int64_t first, int64_t last, float *dgamma,
                      float *dbeta) {
-    const size_t wide = 2 * sizeof(float) + tic_dtype_size(a->dy.type); /* x, dx, dy */
+    const size_t wide = 2 * sizeof(float) + tic_dtype_size(a->dy.type); /* x, dx, dy; a fifth of L1
+                                                                           is for gamma and sums */
     const bool l1 = ROWS * (size_t)a->d * wide <= tic_cpu_get()->l1d / 5 * 4;
     if (a->dy.type == TIC_F32 && l1)
         backward_as(a, TIC_F32, true, first, last, dgamma, dbeta);

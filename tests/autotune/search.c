@@ -108,6 +108,11 @@ Test(search, two_percent_are_needed) {
     cr_expect_not_null(strstr(list[2].why, "2 %"), "%s", list[2].why);
     fake better = {.cost = {1.0, 0.99, 0.975}};
     cr_expect_eq(search(&better, list, 3).winner, 2);
+    fake near = {.cost = {1.0, 0.995, 0.991}}; /* not even half of it: no finals */
+    r = search(&near, list, 3);
+    cr_expect_eq(r.winner, 0);
+    cr_expect_eq(r.turns, 0);
+    cr_expect_not_null(strstr(list[2].why, "no finals"), "%s", list[2].why);
 }
 
 /* With noise a winner must still be truly faster than the default, and near the fastest there is:

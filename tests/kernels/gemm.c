@@ -183,12 +183,25 @@ static void check_threads(tic_ctx *ctx, const tic_variant *variant) {
         {.trans = TIC_TN, .m = 67, .n = 61, .k = 16500, .accumulate = true, .colsum = true},
         {.trans = TIC_TN, .m = 45, .n = 93, .k = 16500, .colsum = true},
     };
+    /* To 4 threads each packs B for itself: all of it, or its columns of C. */
+    static const setup own[] = {
+        {.trans = TIC_TN,
+         .a = TIC_BF16,
+         .b = TIC_BF16,
+         .m = 797,
+         .n = 397,
+         .k = 135,
+         .accumulate = true,
+         .colsum = true},
+        {.trans = TIC_TN, .m = 67, .n = 797, .k = 135, .accumulate = true, .colsum = true},
+        {.trans = TIC_NT, .m = 797, .n = 131, .k = 71, .bias = true},
+    };
+    /* The same in spans of k. */
+    static const setup deep = {
+        .trans = TIC_TN, .m = 257, .n = 67, .k = 4100, .accumulate = true, .colsum = true};
     static const setup whole[] = {
         {.trans = TIC_NN, .m = 20, .n = 1851, .k = 70}, /* few rows: shared out by columns */
         {.trans = TIC_TN, .m = 131, .n = 395, .k = 41, .accumulate = true}, /* shallow */
-        /* To 4 threads each packs B for itself: all of it, or its columns of C. */
-        {.trans = TIC_TN, .m = 797, .n = 397, .k = 135, .accumulate = true, .colsum = true},
-        {.trans = TIC_TN, .m = 67, .n = 797, .k = 135, .accumulate = true, .colsum = true},
     };
     const tic_gemm_micro *micro = micro_of(variant);
     const bool tiles = micro != NULL && micro->format.panel == TIC_PANEL_TILES;
@@ -199,6 +212,12 @@ static void check_threads(tic_ctx *ctx, const tic_variant *variant) {
             check_case(ctx, &small[c]);
         same_for_threads(variant, " kc=16 mc=24 nc=64", &small[c]);
     }
+    for (size_t c = 0; c < sizeof own / sizeof own[0]; c++) {
+        check_case(ctx, &own[c]);
+        same_for_threads(variant, " kc=16 mc=24 nc=64", &own[c]);
+        same_for_threads(variant, " kc=256 mc=96 nc=4096", &own[c]);
+    }
+    same_for_threads(variant, " kc=1024 mc=96 nc=4096", &deep);
     for (size_t c = 0; c < sizeof whole / sizeof whole[0]; c++) {
         check_case(ctx, &whole[c]);
         same_for_threads(variant, " kc=256 mc=96 nc=4096", &whole[c]);
@@ -207,6 +226,32 @@ static void check_threads(tic_ctx *ctx, const tic_variant *variant) {
 
 Test(gemm, threads_do_not_change_a_bit) {
     for_each_variant(check_threads, 1);
+}
+
+/* What is booked for the longest k is enough for every shorter one, wherever it is cut. */
+static void check_scratch(tic_ctx *unused, const tic_variant *variant) {
+    tic_plan *plan;
+    tic_ctx *ctx = with_knobs(variant, " kc=768 mc=96 nc=4096", 2, &plan);
+    size_t before = 0;
+    setup one = {.m = 1, .n = 1, .k = 1};
+    check_case(unused, &one);
+    for (int64_t k = 1; k < 6000; k += 7) {
+        tic_gemm_args args = {.trans = TIC_TN, .m = 512, .n = 385, .k = k, .accumulate = true};
+        args.precision = variant->info.precisions & 1u << TIC_F32 ? TIC_F32 : TIC_BF16;
+        args.a = (tic_mat){NULL, TIC_F32, 512};
+        args.b = args.c = (tic_mat){NULL, TIC_F32, 385};
+        const size_t bytes = tic_gemm_scratch(ctx, &args);
+        if (variant->run == tic_gemm_blocked)
+            cr_assert_geq(bytes, before, "%s: %zu bytes at k %lld, %zu before", variant->info.name,
+                          bytes, (long long)k, before);
+        before = bytes;
+    }
+    tic_ctx_free(ctx);
+    tic_plan_free(plan);
+}
+
+Test(gemm, scratch_rises_with_k) {
+    for_each_variant(check_scratch, 1);
 }
 
 /* A NaN or an infinity in A reaches its whole row and no other; in B its column. */
