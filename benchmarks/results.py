@@ -210,6 +210,6 @@ def epilogue_cost(results, precision):
     name = "gemm/nt,m1600,n3072,k768"
     ends = (",bias,gelu,pre", ",bias,gelu,pre,out16")
     rows = [results["kernels"].get(f"{name}{end}/{precision}", {}).get("auto", {}) for end in ends]
-    whole = next((row["us"] for row in rows if "us" in row), None)
-    bare = results["kernels"].get(f"{name}/{precision}", {}).get("auto", {}).get("us")
-    return 1 - bare / whole if whole and bare else None
+    whole = next((row["peak"] for row in rows if "us" in row), None)
+    bare = results["kernels"].get(f"{name}/{precision}", {}).get("auto", {}).get("peak")
+    return 1 - whole / bare if whole and bare else None

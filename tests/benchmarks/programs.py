@@ -59,6 +59,15 @@ class Kernels(unittest.TestCase):
             self.assertIn(done.returncode, (2, 3), flags)
             self.assertTrue(done.stderr.strip().splitlines()[-1].startswith("bench_kernels: "))
 
+    def test_a_plan_of_another_machine_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            plan = pathlib.Path(folder, "plan.txt")
+            plan.write_text("gemm/f32/any ref\n")
+            for program in (KERNELS, STEP):
+                done = run(program, "--plan", str(plan), "--benchmark_filter=^none$")
+                self.assertEqual(done.returncode, 3, done.stderr)
+                self.assertIn(f"--plan {plan}: ", done.stderr)
+
     def with_peer(self, script):
         """The row of peer:blis when that program is `script`."""
         with tempfile.TemporaryDirectory() as folder:

@@ -48,11 +48,11 @@ class Results(unittest.TestCase):
         self.assertAlmostEqual(r.gemm_share(self.found, "f32", True), (0.9 * 0.4) ** 0.5)
         self.assertAlmostEqual(r.gemm_share(self.found, "f32", False), 0.8)
         self.assertIsNone(r.gemm_share(self.found, "bf16", True))
-        self.assertAlmostEqual(r.over_blis(self.found), (1.1 * 0.5) ** 0.5)
+        self.assertAlmostEqual(r.over_blis(self.found), (1.125 * 0.5) ** 0.5)
 
     def test_worst_shape_against_the_best_peer(self):
         self.assertAlmostEqual(r.worst_over_peer(self.found, "f32", True), 0.5)
-        self.assertAlmostEqual(r.worst_over_peer(self.found, "f32", False), 0.4)
+        self.assertAlmostEqual(r.worst_over_peer(self.found, "f32", False), 0.375)
         self.assertIsNone(r.worst_over_peer(self.found, "bf16", True))
 
     def test_steps_and_operations(self):
