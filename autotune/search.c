@@ -4,7 +4,7 @@
  * more often than the round before, and keeps the faster half by the shortest time; what disturbs a
  * run only ever makes it longer. Two or three runs each are the first round: one alone would put
  * out a candidate for the moment it met. The default takes part to the end. In the finals the best
- * three, so far as they are ahead at all, and the default run in turn, forwards and backwards. The
+ * three, so far as they are 1% ahead, and the default run in turn, forwards and backwards. The
  * default is left only for a challenger whose time is shorter by 2% in the median of these turns
  * and shorter at all in three of four, and whose shortest time is the shorter one too; of those the
  * one with the greatest median wins. Who is behind in most of the first nine turns is given up. */
@@ -16,7 +16,6 @@
 #include <stdlib.h>
 
 static const double least_gain = 0.02, least_ahead = 0.75, hopeless = 1.25;
-static const double doubtful = 0.01; /* half of least_gain: less in the shortest times, no finals */
 enum { FINALISTS = 3, HOPE = 9 };
 
 typedef struct search {
@@ -130,7 +129,7 @@ static int choose_finalists(const search *s, finalist *f) {
     int count = 0;
     for (int i = 0; i < s->lefts && i < FINALISTS; i++) {
         tic_candidate *c = &s->list[s->left[i]];
-        if (c->best < (1 - doubtful) * standing->best)
+        if (c->best < (1 - least_gain / 2) * standing->best)
             f[count++] = (finalist){.candidate = s->left[i], .in = true};
         else
             lose(c, "%+.1f %% by the shortest times: no finals for it",
