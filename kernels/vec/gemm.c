@@ -149,46 +149,31 @@ ALWAYS_INLINE void pack_along(const tic_gemm_panel *panel, tic_panel kind, tic_d
     }
 }
 
-/* A vector of columns of a panel that takes floats as they are: `valid` lanes of it exist, `wide`
- * are written. */
-ALWAYS_INLINE void copy_column(const tic_gemm_panel *panel, int i, int64_t valid, int64_t wide,
-                               bool sums) {
-    const float *from = (const float *)panel->from + i;
+/* A vector of columns of a panel that takes floats, or pairs of bf16, as they are: `valid` lanes of
+ * it exist, `wide` are written. */
+ALWAYS_INLINE void copy_column(const tic_gemm_panel *panel, tic_panel kind, int i, int64_t valid,
+                               int64_t wide, bool sums) {
+    const bool pairs = kind == TIC_PANEL_PAIRS;
+    const tic_dtype type = pairs ? TIC_BF16 : TIC_F32;
+    const int64_t per = pairs ? 2 : 1, stride = panel->stride, k = panel->k;
+    const int64_t row = panel->ld * (int64_t)tic_dtype_size(type); /* bytes */
+    const char *from = (const char *)panel->from + (size_t)i * tic_dtype_size(type);
     float *to = (float *)panel->to + i;
-    const int64_t ld = panel->ld, stride = panel->stride, k = panel->k;
     vf sum = vf_set(0);
-    for (int64_t p = 0; p < k; p++) {
-        if (i == 0)
-            prefetch_row(panel, TIC_F32, p + panel->ahead);
-        const vf x = vf_load_as(from, TIC_F32, 0, valid);
-        vf_store_as(to, TIC_F32, 0, x, wide);
-        if (sums)
-            sum += x;
-        from += ld;
-        to += stride;
-    }
-    if (sums)
-        vf_store_as(panel->sums, TIC_F32, i, vf_load_as(panel->sums, TIC_F32, i, valid) + sum,
-                    valid);
-}
-
-/* The same of a panel that takes pairs of bf16 as they are. */
-ALWAYS_INLINE void pair_column(const tic_gemm_panel *panel, int i, int64_t valid, int64_t wide,
-                               bool sums) {
-    const tic_bf16 *from = (const tic_bf16 *)panel->from + i;
-    float *to = (float *)panel->to + i;
-    const int64_t ld = panel->ld, stride = panel->stride, k = panel->k;
-    vf sum = vf_set(0);
-    for (int64_t p = 0; p < k; p += 2) {
-        for (int y = 0; i == 0 && y < 2; y++)
-            prefetch_row(panel, TIC_BF16, p + y + panel->ahead);
-        vu step = (vu)vf_load_as(from, TIC_BF16, 0, valid) >> 16;
-        if (p + 1 < k)
-            step |= (vu)vf_load_as(from + ld, TIC_BF16, 0, valid);
+    for (int64_t p = 0; p < k; p += per) {
+        for (int64_t y = 0; i == 0 && y < per; y++)
+            prefetch_row(panel, type, p + y + panel->ahead);
+        vu step = (vu)vf_load_as(from, type, 0, valid);
+        if (pairs)
+            step >>= 16;
+        if (pairs && p + 1 < k)
+            step |= (vu)vf_load_as(from + row, type, 0, valid);
         vf_store_as(to, TIC_F32, 0, (vf)step, wide);
-        if (sums)
+        if (sums && pairs)
             sum = sum + (vf)(step << 16) + (vf)(step & 0xffff0000);
-        from += 2 * ld;
+        else if (sums)
+            sum += (vf)step;
+        from += per * row;
         to += stride;
     }
     if (sums)
@@ -202,9 +187,9 @@ ALWAYS_INLINE void copy_along(const tic_gemm_panel *panel, tic_panel kind, bool 
         const int64_t valid = clip(panel->valid - i, VF_LANES);
         const int64_t wide = clip(panel->width - i, VF_LANES);
         if (valid == VF_LANES)
-            (kind == TIC_PANEL_F32 ? copy_column : pair_column)(panel, i, VF_LANES, VF_LANES, sums);
+            copy_column(panel, kind, i, VF_LANES, VF_LANES, sums);
         else
-            (kind == TIC_PANEL_F32 ? copy_column : pair_column)(panel, i, valid, wide, sums);
+            copy_column(panel, kind, i, valid, wide, sums);
     }
 }
 
