@@ -57,9 +57,9 @@ def record(kernels, steps, operations, profiles=()):
     bench_step --profile, which do not name the machine."""
     contexts = [report["context"] for report in kernels]
     contexts += [row["context"] for row in steps + operations]
-    machines = {(c["cpu"], c["isa"], c["threads"]) for c in contexts}
+    machines = {(c["cpu"], c["isa"], c["threads"], c.get("plan")) for c in contexts}
     if len(machines) != 1:
-        raise ValueError(f"results of {len(machines)} machines or numbers of threads: {machines}")
+        raise ValueError(f"results of {len(machines)} machines, numbers of threads or plans: {machines}")
     context = contexts[0]
     keys = ("cpu", "isa", "cores", "threads", "compiler", "optimised")
     without = [{k: v for k, v in row.items() if k != "context"} for row in steps + operations]

@@ -69,6 +69,12 @@ class Results(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "2 machines"):
             record(steps=other)
 
+    def test_another_plan_is_refused(self):
+        other = json.loads(json.dumps(RECORDED["steps"]))
+        other[0]["context"]["plan"] = "another"
+        with self.assertRaisesRegex(ValueError, "2 machines.* or plans"):
+            record(steps=other)
+
     def test_text_is_json_and_stable(self):
         text = r.to_text(self.found)
         again = json.loads(text)
