@@ -43,18 +43,16 @@ static void call(const blis_kernel *kernel, dim_t m, dim_t n, dim_t k, const voi
 
 /* 6 x 16, rows of C contiguous: as ours. */
 static void haswell_tile(int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
-                         bool add, float *c, int64_t ldc, const void *next, int64_t next_step) {
-    (void)next, (void)next_step;
-    (void)lda, (void)ldb; /* panels are 6 and 16 wide */
+                         bool add, float *c, int64_t ldc, const tic_gemm_ahead *ahead) {
+    (void)lda, (void)ldb, (void)ahead; /* panels are 6 and 16 wide */
     call(&haswell, 6, 16, (dim_t)k, a, b, add, c, (inc_t)ldc, 1);
 }
 
 /* 32 x 12, columns of C contiguous: computes Cᵀ = BᵀAᵀ, so that our 12 x 32 tile is stored as the
  * kernel likes it; its a is our b (64-byte aligned, read up to 128 bytes past its end). */
 static void skx_tile(int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb, bool add,
-                     float *c, int64_t ldc, const void *next, int64_t next_step) {
-    (void)next, (void)next_step;
-    (void)lda, (void)ldb; /* panels are 12 and 32 wide */
+                     float *c, int64_t ldc, const tic_gemm_ahead *ahead) {
+    (void)lda, (void)ldb, (void)ahead; /* panels are 12 and 32 wide */
     call(&skx, 32, 12, (dim_t)k, b, a, add, c, 1, (inc_t)ldc);
 }
 

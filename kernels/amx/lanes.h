@@ -1,8 +1,8 @@
-/* Sixteen lanes for the files of kernels/amx/: AVX-512 in the tier amx, plain loops with the same
- * bits where tiles are emulated (so fma is rounded once in both). Parts of vectors are told by
- * masks; lanes outside are zero after a load and untouched by a store, and their memory is not
- * accessed. Conversions to bf16 are VCVTNEPS2BF16's: to nearest, ties to even, NaN quiet, denormal
- * floats zeros of their sign. */
+/* Sixteen lanes for the files of kernels/amx/, and for GELU by table wherever AVX-512 is: AVX-512
+ * in the tier amx, plain loops with the same bits where tiles are emulated (so fma is rounded once
+ * in both). Parts of vectors are told by masks; lanes outside are zero after a load and untouched
+ * by a store, and their memory is not accessed. Conversions to bf16 are VCVTNEPS2BF16's: to
+ * nearest, ties to even, NaN quiet, denormal floats zeros of their sign. */
 #ifndef TIC_AMX_LANES_H
 #define TIC_AMX_LANES_H
 
@@ -40,6 +40,7 @@ TIC_INLINE void lanes_store(float *p, lanes v, lane_mask mask) {
 TIC_INLINE lanes lanes_load_bf16(const tic_bf16 *p, lane_mask mask) {
     return (lanes)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p)), 16);
 }
+#ifdef __AVX512BF16__
 TIC_INLINE lanes_h lanes_to_bf16(lanes v) {
     return (lanes_h)_mm512_cvtneps_pbh(v);
 }
@@ -51,6 +52,7 @@ TIC_INLINE void lanes_store_pair_bf16(tic_bf16 *p, lanes x, lanes y, lane_mask i
                                       lane_mask in_y) {
     _mm512_mask_storeu_epi16(p, in_x | (uint32_t)in_y << 16, (__m512i)_mm512_cvtne2ps_pbh(y, x));
 }
+#endif
 TIC_INLINE lanes lanes_fma(lanes a, lanes b, lanes c) {
     return _mm512_fmadd_ps(a, b, c);
 }

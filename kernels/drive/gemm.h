@@ -82,13 +82,22 @@ bool tic_gemm_same_format(const tic_gemm_format *x, const tic_gemm_format *y);
 /* The packing of this call when `format` reads it, else NULL: then b is packed. */
 const tic_packed *tic_gemm_packed_for(const tic_gemm_args *args, const tic_gemm_format *format);
 
+/* What a micro-kernel asks for while it multiplies; none of it is read. */
+typedef struct tic_gemm_ahead {
+    const void *next;        /* step s: the line at next + s * step, to L2 */
+    int64_t step;            /* bytes */
+    const void *const *rows; /* each TIC_GEMM_ROUND steps: as much of one as the tile is wide, to
+                                L1. The last entry holds its own address: no other core's line,
+                                since it is asked for until the end */
+} tic_gemm_ahead;
+enum { TIC_GEMM_ROUND = 4, TIC_GEMM_TALLEST = 16 }; /* rows of any micro-kernel's tile */
+
 /* A tile of C: (add ? C : 0) + sum over k steps, in their order. A's element (row i, step s) stands
  * at a + i * lda + 4 s (`along`: A as it is, or its rows copied) or at a + s * lda + 4 i (`across`:
  * A packed as B is), B's at b + s * ldb: 4 * tile_n bytes apart in a panel, the only layout that
- * micro-kernels for whole tiles alone take. Step s may ask for the line at next + s * next_step to
- * come to L2; nothing there is read. */
+ * micro-kernels for whole tiles alone take; these ask for nothing ahead. */
 typedef void tic_gemm_run(int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
-                          bool add, float *c, int64_t ldc, const void *next, int64_t next_step);
+                          bool add, float *c, int64_t ldc, const tic_gemm_ahead *ahead);
 
 /* The micro-kernels of one largest tile, tile_m x tile_n. */
 typedef struct tic_gemm_micro {

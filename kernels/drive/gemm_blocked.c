@@ -32,7 +32,7 @@
  * accumulation, they are gathered in C itself ("direct"), and only then may k have more than one
  * span. Sums begin as what is there already, so that neither blocks nor tiles change their order.
  * Items differ with the thread count, the sums of a tile do not. */
-#include "kernels/drive/gemm_cut.h"
+#include "kernels/drive/gemm_ahead.h"
 #include "kernels/drive/share.h"
 
 #include <omp.h>
@@ -209,6 +209,7 @@ typedef struct pass {
     const unsigned char *b, *next_b; /* the panel's block, and what is read of B after it */
     bool first;                      /* A is read for the first time */
     int64_t from, end;               /* tiles of the item */
+    int64_t next_step;               /* bytes of next_b for each of a tile's steps */
 } pass;
 
 static const unsigned char *b_at(const shape *s, const gemm_piece *piece, int64_t j,
@@ -231,10 +232,12 @@ static pass begin_pass(const shape *s, const gemm_piece *piece, const item *it, 
     const tic_gemm_micro *micro = s->micro;
     pass x = {.piece = piece, .it = it, .j = j, .k = block_length(s, piece->block + j)};
     int64_t panel = it->panel + n;
-    x.steps = tic_gemm_steps(micro, x.k);
+    x.steps = x.k == s->block ? s->steps : tic_gemm_steps(micro, x.k);
     x.column = piece->column + panel * micro->tile_n;
     x.cols = (int)tic_least(micro->tile_n, s->args->n - x.column);
-    x.vectors = micro->lanes > 0 ? tic_ceil_div(x.cols, micro->lanes) : 1;
+    x.vectors = x.cols == micro->tile_n ? s->vectors
+                : micro->lanes > 0      ? tic_ceil_div(x.cols, micro->lanes)
+                                        : 1;
     x.b = b_at(s, piece, j, panel);
     if (n + 1 < last)
         x.next_b = b_at(s, piece, j, panel + 1);
@@ -256,35 +259,11 @@ static const unsigned char *a_at(const shape *s, const pass *x, int64_t i, int64
     return it->a + (size_t)(x->j * it->tiles + i) * s->a_tile;
 }
 
-/* Inlined by force: gcc 12 takes a function of prefetches for one without effects and drops it. */
-static inline __attribute__((always_inline)) void
-prefetch_rows(const void *data, tic_dtype type, int64_t ld, const tic_gemm_tile *tile) {
-    size_t size = tic_dtype_size(type);
-    for (int y = 0; y < tile->rows; y++) {
-        const char *row = (const char *)data + (size_t)((tile->i0 + y) * ld + tile->j0) * size;
-        for (size_t x = 0; x < (size_t)tile->cols * size; x += TIC_GEMM_LINE)
-            __builtin_prefetch(row + x);
-    }
-}
-
-/* Asks for what the epilogue will touch, before the micro-kernel's last block hides the wait: the
- * rows of a tile lie too far apart for the hardware to foresee. */
-static inline __attribute__((always_inline)) void prefetch_epilogue(const tic_gemm_args *args,
-                                                                    const tic_gemm_tile *tile) {
-    prefetch_rows(args->c.data, args->c.type, args->c.ld, tile);
-    if (args->pre.data != NULL)
-        prefetch_rows(args->pre.data, args->pre.type, args->pre.ld, tile);
-    if (args->grad_pre.data != NULL)
-        prefetch_rows(args->grad_pre.data, args->grad_pre.type, args->grad_pre.ld, tile);
-    if (args->residual != NULL && args->residual != args->c.data)
-        prefetch_rows(args->residual, TIC_F32, args->ld_residual, tile);
-}
-
 /* Runs the micro-kernel of the tile's size; returns the MACs it issued. Meanwhile the tiles of a
  * pass bring in what is read next of B, each its share; while A is read in place for the first
  * time, its next rows. */
 static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile,
-                         bool add, float *c, int64_t ldc) {
+                         tic_gemm_rows_ahead *list, bool add, float *c, int64_t ldc) {
     const tic_gemm_micro *micro = s->micro;
     tic_gemm_run *const *family = s->along ? micro->along : micro->across;
     const unsigned char *a = a_at(s, x, i, tile->i0), *next;
@@ -295,7 +274,7 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
         return 0;
     }
     if (micro->lanes > 0) {
-        which = (tile->rows - 1) * (micro->tile_n / micro->lanes) + x->vectors - 1;
+        which = (tile->rows - 1) * s->vectors + x->vectors - 1;
         size = tile->rows * x->vectors * micro->lanes;
     }
     if (s->in_place && x->first && i + 1 < x->it->tiles) {
@@ -305,10 +284,13 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
         next = n < lines ? x->next_b + n * TIC_GEMM_LINE : x->b;
         next_step = n < lines ? s->ldb : 0;
     } else {
-        next_step = tic_least(TIC_GEMM_LINE, s->micro->tile_n * 4 / (x->end - x->from));
+        next_step = x->next_step;
         next = x->next_b + (i - x->from) * x->steps * next_step;
     }
-    family[which](x->steps, a, s->lda, x->b, s->ldb, add, c, ldc, next, next_step);
+    tic_gemm_ask(list, micro, micro->lanes > 0 ? x->steps / TIC_GEMM_ROUND : 0);
+    list->at[list->count] = &list->at[list->count];
+    const tic_gemm_ahead ahead = {next, next_step, list->at};
+    family[which](x->steps, a, s->lda, x->b, s->ldb, add, c, ldc, &ahead);
     const int64_t length = x->steps * tic_panel_step(micro->format.panel);
     return (uint64_t)(size * length + (add ? micro->update : 0));
 }
@@ -320,22 +302,24 @@ static bool fits(const tic_gemm_micro *micro, const tic_gemm_tile *tile) {
 }
 
 static uint64_t direct_tile(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile,
-                            float *slot) {
+                            tic_gemm_rows_ahead *list, float *slot) {
     const tic_gemm_args *args = s->args;
     const bool add = args->accumulate || x->piece->block + x->j > 0;
     float *c = (float *)args->c.data + tile->i0 * args->c.ld + tile->j0;
     if (x->steps > 0 && fits(s->micro, tile))
-        return run_tile(s, x, i, tile, add, c, args->c.ld);
+        return run_tile(s, x, i, tile, list, add, c, args->c.ld);
     for (int64_t r = 0; add && r < tile->rows; r++)
         memcpy(slot + r * tile->ld, c + r * args->c.ld, sizeof(float) * (size_t)tile->cols);
-    uint64_t issued = run_tile(s, x, i, tile, add, slot, tile->ld);
+    uint64_t issued = run_tile(s, x, i, tile, list, add, slot, tile->ld);
     tic_gemm_args store = {.c = args->c};
     s->micro->format.vec->finish(&store, false, tile);
     return issued;
 }
 
-/* Sums that begin as C wait for it: it is asked for a tile before. */
-static void prefetch_c(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile) {
+/* Sums that begin as C wait for it: it is asked for a tile before, and at once where the tile is
+ * soon done. */
+static void ask_for_c(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile,
+                      tic_gemm_rows_ahead *list) {
     const tic_gemm_args *args = s->args;
     const item *it = x->it;
     const bool end = i + 1 == x->end;
@@ -350,8 +334,10 @@ static void prefetch_c(const shape *s, const pass *x, int64_t i, const tic_gemm_
     next.cols = (int)tic_least(s->micro->tile_n, args->n - next.j0);
     if (!args->accumulate && x->piece->block + x->j == 0)
         next = *tile; /* written only: after the product */
-    if (next.cols > 0)
-        prefetch_rows(args->c.data, args->c.type, args->c.ld, &next);
+    if (next.cols > 0 && s->shallow)
+        tic_gemm_ask_at_once(args->c.data, args->c.type, args->c.ld, &next);
+    else if (next.cols > 0)
+        tic_gemm_list(list, args->c.data, args->c.type, args->c.ld, &next);
 }
 
 /* Adds the pass's block to tile i; finishes the tile after the last block. `slot` is where its sums
@@ -366,13 +352,15 @@ static uint64_t do_tile(const shape *s, const pass *x, int64_t i, float *slot) {
                                 .rows = (int)(row_of(s, x->it->tile + i + 1) - row),
                                 .cols = x->cols};
     const bool last = x->j == x->piece->blocks - 1;
+    tic_gemm_rows_ahead list;
+    list.count = 0;
     if (s->direct) {
-        prefetch_c(s, x, i, &tile);
-        return direct_tile(s, x, i, &tile, slot);
+        ask_for_c(s, x, i, &tile, &list);
+        return direct_tile(s, x, i, &tile, &list, slot);
     }
     if (last)
-        prefetch_epilogue(args, &tile);
-    uint64_t issued = run_tile(s, x, i, &tile, x->j > 0, slot, tile.ld);
+        tic_gemm_list_epilogue(&list, args, &tile);
+    uint64_t issued = run_tile(s, x, i, &tile, &list, x->j > 0, slot, tile.ld);
     if (last)
         s->micro->format.vec->finish(args, args->accumulate, &tile);
     return issued;
@@ -396,15 +384,19 @@ static uint64_t do_strip(const shape *s, const gemm_piece *piece, const item *it
     const int64_t groups = tic_ceil_div(it->tiles, group);
     const bool gathers = piece->blocks > 1 && !s->direct; /* else a tile is finished at once */
     uint64_t issued = 0;
-    for (int64_t j = 0; j < piece->blocks; j++)
-        for (int64_t i = 0; i < groups * panels; i++) {
-            const int64_t n = i % panels;
+    for (int64_t i = 0; i < piece->blocks * groups; i++) {
+        const int64_t j = i / groups, from = i % groups * group;
+        for (int64_t n = 0; n < panels; n++) {
             pass x = begin_pass(s, piece, it, j, first + n, first, last);
-            x.from = i / panels * group;
-            x.end = tic_least(x.from + group, it->tiles);
+            x.from = from;
+            x.end = tic_least(from + group, it->tiles);
+            x.next_step = group == 1
+                              ? TIC_GEMM_LINE
+                              : tic_least(TIC_GEMM_LINE, s->micro->tile_n * 4 / (x.end - from));
             float *slots = it->gather + (gathers ? n * it->tiles * tile_size : 0);
             issued += do_panel(s, &x, slots, gathers ? tile_size : 0);
         }
+    }
     return issued;
 }
 

@@ -97,6 +97,8 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     plan_own(&s, threads);
     s.block = tic_round_up(tic_ceil_div(args->k, tic_most(1, tic_ceil_div(args->k, kc))),
                            micro->format.k_unit);
+    s.steps = tic_gemm_steps(micro, s.block);
+    s.vectors = micro->lanes > 0 ? micro->tile_n / micro->lanes : 1;
     s.blocks = args->k > 0 ? tic_ceil_div(args->k, s.block) : 1;
     s.span = s.direct ? tic_least(s.blocks, tic_most(1, SPAN / tic_most(1, s.block))) : s.blocks;
     const int64_t panels = tic_ceil_div(args->n, micro->tile_n);

@@ -16,6 +16,7 @@ typedef struct tic_gemm_cut { /* everything about the call that the threads shar
     bool own_columns;                   /* own_b, and a thread's share of C are columns */
     int64_t block, blocks;              /* of k: length (the last may be shorter) and number */
     int64_t span;                       /* blocks that are packed together */
+    int64_t steps, vectors;             /* of a whole block; of a whole tile, or 1 */
     int64_t columns;                    /* packed at a time: nc, in whole panels */
     int64_t tiles, band;                /* of rows: all of m, and at most a band */
     int64_t height, higher;             /* of a tile; so many first ones have a row more */

@@ -39,7 +39,7 @@ def quick_slope(t):
 
 # name, F, end, degree
 FUNCTIONS = [
-    ("gelu", gelu, 5.5, 4),
+    ("gelu", gelu, 5.5, 5),
     ("gelu_slope", gelu_slope, 6.0, 5),
     ("quick", quick, 11.0, 6),
     ("quick_slope", quick_slope, 12.5, 8),

@@ -8,7 +8,7 @@ over for a compiler's own ideas. tests/kernels/spills.py checks what came of it.
 
 import common
 
-UNROLL = 4  # steps of the inner loop
+UNROLL = 4  # steps of a round of the inner loop: kernels/drive/gemm.h knows it
 
 
 class Tile:
@@ -57,6 +57,12 @@ class Tile:
                 out.append(f"{self.fma} {self.isa.reg(self.b + j)}, {x}, {self.sum(i, j)}")
         return out
 
+    def ask(self):
+        """The tile's part of the next row of the list to L1, until the entry that holds its own address."""
+        lines = range(0, self.vectors * self.isa.bytes, 64)
+        out = ["mov (%[rows]), %[row]"] + [f"prefetcht0 {x}(%[row])" for x in lines]
+        return out + ["cmp %[row], %[rows]", "lea 8(%[rows]), %[row]", "cmovne %[row], %[rows]"]
+
     def clear(self):
         wide = self.isa.register == "zmm"
         op = "vpxord" if wide else "vxorps"
@@ -85,7 +91,7 @@ def function(out, tile, name, across):
     for u in range(UNROLL):
         lines += tile.step(layout, u)
         lines += ["add %[lda], %[a0]"] if across else []
-    lines += [] if across else advance(UNROLL)
+    lines += tile.ask() + ([] if across else advance(UNROLL))
     lines += [f"sub ${UNROLL}, %[k]", "jge 3b"]
     lines += [f"4: add ${UNROLL}, %[k]", "jz 6f", "/* one step */", "5:"]
     lines += tile.step(layout, 0)
@@ -94,14 +100,15 @@ def function(out, tile, name, across):
     lines += tile.each_of_c(False) + ["vzeroupper"]
     out.line(f"TIC_PRODUCT static void {name}(int64_t k, const void *a, int64_t lda, const void *b,")
     out.line(" " * (len(name) + 25) + "int64_t ldb, bool add, float *c, int64_t ldc,")
-    out.line(" " * (len(name) + 25) + "const void *next, int64_t next_step) {")
+    out.line(" " * (len(name) + 25) + "const tic_gemm_ahead *ahead) {")
     for p in pointers:
         out.line(f"    const char *a{p} = (const char *)a" + (f" + {p} * lda;" if p else ";"))
+    out.line("    const void *next = ahead->next, *const *rows = ahead->rows;")
     out.line("    float *row;")
     inout = ", ".join([f'[a{p}] "+r"(a{p})' for p in pointers] + ['[b] "+r"(b)', '[k] "+r"(k)'])
-    operands = f': {inout}, [next] "+r"(next), [row] "=&r"(row)\n        '
+    operands = f': {inout}, [next] "+r"(next), [rows] "+r"(rows), [row] "=&r"(row)\n        '
     operands += ': [lda] "r"(lda), [ldb] "r"(ldb), [c] "m"(c), [ldc] "r"(ldc), [add] "m"(add), '
-    operands += '[next_step] "r"(next_step)\n        '
+    operands += '[next_step] "r"(ahead->step)\n        '
     operands += f': {tile.isa.clobbers(min(tile.used, tile.isa.registers))}, "cc", "memory"'
     out.asm(lines, operands)
     out.line("}")
@@ -134,7 +141,8 @@ def generate(out, args):
         f"{fma}: C[rows, columns] = (add ? C : 0) + A B, a sum's products in the order of k.",
         "along_R_V: a row of A has its steps next to each other, rows are lda bytes apart.",
         "across_R_V: a step of A has its rows next to each other, steps are lda bytes apart.",
-        "Each step asks for the line at `next` to come to L2: what the driver reads soon.",
+        "Each step asks for the line at `next` to come to L2: what the driver reads soon;",
+        f"each round of {UNROLL} steps for one of the rows listed to come to L1: what the tile touches.",
     ]
     rates = [cycles(whole, 2)]
     if isa.register == "zmm":  # Zen 4's units are half as wide
@@ -142,6 +150,8 @@ def generate(out, args):
         rates = [cpu + cycles(whole, rate) for cpu, rate in rates]
     common.header(out, about, whole.registers(), rates)
     out.block('#include "kernels/drive/gemm.h"')
+    out.line()
+    out.line(f"_Static_assert(TIC_GEMM_ROUND == {UNROLL} && TIC_GEMM_TALLEST >= {args.rows}, \"as written\");")
     out.line()
     names = {False: [], True: []}
     for across in (False, True):

@@ -3,6 +3,9 @@
 #define TIC_VEC_GELU_H
 
 #include "kernels/vec/vec.h"
+#ifdef __AVX512F__
+#include "kernels/amx/activate.h"
+#endif
 
 /* 2^(-rate y) for y >= 0, zero from 2^-126.5 on: exp for what only decays, in half of its
  * instructions. Largest relative error 2.2e-7 beside that of rounding rate y. NaN stays NaN. */
@@ -41,7 +44,17 @@ static inline void vf_normal(vf x, vf *distribution, vf *density) {
     *density = e * 0.3989422804f; /* 1 / sqrt(2 pi) */
 }
 
-/* gelu(x) = x Phi(x); gelu'(x) = Phi(x) + x phi(x) */
+/* gelu(x) = x Phi(x); gelu'(x) = Phi(x) + x phi(x). With sixteen lanes a table takes less than
+ * half as long, and is as good where it counts: gelu within 1.2e-7 |x|, its slope within 2e-7. */
+#ifdef __AVX512F__
+static inline vf vf_gelu(vf x) {
+    return (vf)lanes_act((lanes)x, TIC_ACT_GELU);
+}
+
+static inline vf vf_gelu_slope(vf x) {
+    return (vf)lanes_act_slope((lanes)x, TIC_ACT_GELU);
+}
+#else
 static inline vf vf_gelu(vf x) {
     vf distribution, density;
     vf_normal(x, &distribution, &density);
@@ -53,6 +66,7 @@ static inline vf vf_gelu_slope(vf x) {
     vf_normal(x, &distribution, &density);
     return vf_fma(x, density, distribution);
 }
+#endif
 
 /* quick_gelu(x) = x s with s = sigmoid(1.702 x); its slope is s + 1.702 x s (1 - s). With
  * e = exp(-1.702 |x|), s is 1 / (1 + e) or, for negative x, e / (1 + e): within 6e-7 + 2^-23 |x| of

@@ -6,10 +6,9 @@
 enum { ROWS = 6, COLS = 2 * VF_LANES };
 
 TIC_PRODUCT static void tile(int64_t k, const void *a_panel, int64_t lda, const void *b_panel,
-                             int64_t ldb, bool add, float *c, int64_t ldc, const void *next,
-                             int64_t next_step) {
-    (void)next, (void)next_step;
-    (void)lda, (void)ldb; /* panels are ROWS and COLS wide */
+                             int64_t ldb, bool add, float *c, int64_t ldc,
+                             const tic_gemm_ahead *ahead) {
+    (void)lda, (void)ldb, (void)ahead; /* panels are ROWS and COLS wide */
     const float *a = a_panel, *b = b_panel;
     vf sums[ROWS][2];
     for (int i = 0; i < ROWS; i++)

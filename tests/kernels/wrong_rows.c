@@ -13,10 +13,10 @@ static tic_status miscounted(tic_ctx *ctx, const tic_variant *variant, const int
 /* ---- a micro-kernel with one multiply-add too many ------------------------------------------- */
 
 TIC_PRODUCT static void one_too_many(int64_t k, const void *a, int64_t lda, const void *b,
-                                     int64_t ldb, bool add, float *c, int64_t ldc, const void *next,
-                                     int64_t next_step) {
+                                     int64_t ldb, bool add, float *c, int64_t ldc,
+                                     const tic_gemm_ahead *ahead) {
     volatile float unused = 1;
-    tic_gemm_micro_portable.across[0](k, a, lda, b, ldb, add, c, ldc, next, next_step);
+    tic_gemm_micro_portable.across[0](k, a, lda, b, ldb, add, c, ldc, ahead);
     unused = unused * unused + unused;
 }
 static tic_gemm_run *const one_too_many_whole[] = {one_too_many};
