@@ -205,11 +205,10 @@ typedef enum tic_act { TIC_ACT_NONE, TIC_ACT_GELU, TIC_ACT_QUICK_GELU } tic_act;
 
 /* C[m,n] = epilogue(op(A)[m,k] · op(B)[k,n]), sums in f32 over k in one fixed order.
  * `precision` TIC_BF16 rounds f32 elements of A and B to bf16 as they are packed; bf16 elements
- * are taken as they are in either precision. Variants on AMX tiles, emulated ones too, take
- * denormal operands, sums and bf16 outputs for zeros of their sign, as the instructions do
- * (kernels/amx.h). On AVX-512 and on tiles GELU has an absolute error of 1.2e-7 |x|, not a relative
- * one, in the negative tail.
- * The epilogue, in this order, each part optional:
+ * are taken as they are in either precision. Variants on AMX tiles, emulated ones too, and those by
+ * VDPBF16PS take denormal operands, sums of products and bf16 outputs for zeros of their sign, as
+ * the instructions do (kernels/amx.h). On AVX-512 and on tiles GELU has an absolute error of 1.2e-7
+ * |x|, not a relative one, in the negative tail. The epilogue, in this order, each part optional:
  *   s  = product
  *   s += bias[j]
  *   pre[i,j] = s                      (act != none, and pre.data set: what backward needs)

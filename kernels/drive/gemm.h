@@ -58,7 +58,8 @@ typedef struct tic_gemm_vec {
     void (*copy)(const tic_gemm_rows *rows);
     void (*finish)(const tic_gemm_args *args, bool accumulate, const tic_gemm_tile *tile);
 } tic_gemm_vec;
-extern const tic_gemm_vec tic_gemm_vec_portable, tic_gemm_vec_avx2, tic_gemm_vec_avx512;
+extern const tic_gemm_vec tic_gemm_vec_portable, tic_gemm_vec_avx2, tic_gemm_vec_avx512,
+    tic_gemm_vec_avx512bf16;
 
 /* A packing of B: panel q holds columns q * width .., over all of k padded with zeros to k_unit,
  * and starts at q * width * (k in steps) * 4 bytes. A packing of another kind adds to tic_panel and

@@ -23,6 +23,21 @@ static inline void tic_gemm_list(tic_gemm_rows_ahead *list, const void *data, ti
     list->count += rows;
 }
 
+/* What a thread packs next, as rows of bytes, a row for each value of p. */
+typedef struct tic_gemm_source {
+    const char *from;  /* where a line begins */
+    int64_t ld, lines; /* from row to row; of each row */
+} tic_gemm_source;
+
+static inline tic_gemm_source tic_gemm_source_of(tic_mat mat, int64_t p, int64_t first,
+                                                 int64_t columns) {
+    const size_t size = tic_dtype_size(mat.type);
+    const uintptr_t from = (uintptr_t)mat.data + (size_t)(p * mat.ld + first) * size;
+    const uintptr_t end = from + (size_t)columns * size, line = TIC_GEMM_LINE;
+    return (tic_gemm_source){(const char *)(from / line * line), mat.ld * (int64_t)size,
+                             (int64_t)((end + line - 1) / line - from / line)};
+}
+
 /* Inlined by force: gcc 12 takes a function of prefetches for one without effects and drops it. */
 static inline __attribute__((always_inline)) void
 tic_gemm_ask_at_once(const void *data, tic_dtype type, int64_t ld, const tic_gemm_tile *tile) {

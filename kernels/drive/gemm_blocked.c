@@ -199,6 +199,13 @@ static void prepare_a(const shape *s, const gemm_piece *piece, const item *it) {
 
 /* ---- one tile ------------------------------------------------------------------------------- */
 
+/* What the thread packs after the item: A's next band, or the next span's B and A; in portions of a
+ * tile's steps by a line. */
+typedef struct sources {
+    tic_gemm_source of[2];
+    int64_t portions, asked;
+} sources;
+
 /* One block of the span times one panel of B, for tiles of an item. */
 typedef struct pass {
     const gemm_piece *piece;
@@ -210,6 +217,7 @@ typedef struct pass {
     bool first;                      /* A is read for the first time */
     int64_t from, end;               /* tiles of the item */
     int64_t next_step;               /* bytes of next_b for each of a tile's steps */
+    sources *soon;                   /* asked for by the tiles that next_b does not need, or NULL */
 } pass;
 
 static const unsigned char *b_at(const shape *s, const gemm_piece *piece, int64_t j,
@@ -259,6 +267,20 @@ static const unsigned char *a_at(const shape *s, const pass *x, int64_t i, int64
     return it->a + (size_t)(x->j * it->tiles + i) * s->a_tile;
 }
 
+static const void *next_portion(const shape *s, const pass *x, int64_t *step) {
+    const int64_t per = tic_panel_step(s->micro->format.panel);
+    const tic_gemm_source *from = x->soon->of;
+    int64_t n = x->soon->asked;
+    *step = 0;
+    if (n == x->soon->portions)
+        return x->b;
+    x->soon->asked++;
+    if (n >= from->lines * per)
+        n -= from++->lines * per;
+    *step = per * from->ld;
+    return from->from + (x->j * s->block + n % per) * from->ld + n / per * TIC_GEMM_LINE;
+}
+
 /* Runs the micro-kernel of the tile's size; returns the MACs it issued. Meanwhile the tiles of a
  * pass bring in what is read next of B, each its share; while A is read in place for the first
  * time, its next rows. */
@@ -266,7 +288,8 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
                          tic_gemm_rows_ahead *list, bool add, float *c, int64_t ldc) {
     const tic_gemm_micro *micro = s->micro;
     tic_gemm_run *const *family = s->along ? micro->along : micro->across;
-    const unsigned char *a = a_at(s, x, i, tile->i0), *next;
+    const int64_t lines = s->micro->tile_n * 4 / TIC_GEMM_LINE; /* of B, a step */
+    const void *a = a_at(s, x, i, tile->i0), *next;
     int64_t which = 0, size = micro->tile_m * micro->tile_n, next_step = TIC_GEMM_LINE;
     if (x->steps == 0) {
         for (int64_t r = 0; !add && r < micro->tile_m; r++)
@@ -278,9 +301,11 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
         size = tile->rows * x->vectors * micro->lanes;
     }
     if (s->in_place && x->first && i + 1 < x->it->tiles) {
-        next = a + tile->rows * s->lda;
+        next = (const char *)a + tile->rows * s->lda;
+    } else if (x->soon != NULL && i - x->from >= lines) {
+        next = next_portion(s, x, &next_step);
     } else if (s->b_in_place) { /* a column of lines a tile */
-        const int64_t lines = s->micro->tile_n * 4 / TIC_GEMM_LINE, n = i - x->from;
+        const int64_t n = i - x->from;
         next = n < lines ? x->next_b + n * TIC_GEMM_LINE : x->b;
         next_step = n < lines ? s->ldb : 0;
     } else {
@@ -376,21 +401,27 @@ static uint64_t do_panel(const shape *s, const pass *x, float *slots, int64_t ap
 
 /* ---- one item's tiles ----------------------------------------------------------------------- */
 
-/* Panels first .. last - 1, block by block. */
+/* Panels first .. last - 1, block by block. `soon`, or NULL: what the last panels of each block
+ * also ask for, as many of them as it takes. */
 static uint64_t do_strip(const shape *s, const gemm_piece *piece, const item *it, int64_t first,
-                         int64_t last) {
+                         int64_t last, sources *soon) {
     const int64_t tile_size = s->micro->tile_m * s->micro->tile_n, panels = last - first;
     const int64_t group = s->shallow ? 1 : it->tiles; /* that meet a panel one after the other */
     const int64_t groups = tic_ceil_div(it->tiles, group);
     const bool gathers = piece->blocks > 1 && !s->direct; /* else a tile is finished at once */
     uint64_t issued = 0;
+    const int64_t free = it->tiles - s->micro->tile_n * 4 / TIC_GEMM_LINE;
+    const int64_t asking = soon == NULL || free <= 0 ? 0 : tic_ceil_div(soon->portions, free);
     for (int64_t i = 0; i < piece->blocks * groups; i++) {
         const int64_t j = i / groups, from = i % groups * group;
+        if (soon != NULL)
+            soon->asked = 0;
         for (int64_t n = 0; n < panels; n++) {
             pass x = begin_pass(s, piece, it, j, first + n, first, last);
             x.from = from;
             x.end = tic_least(from + group, it->tiles);
-            x.next_step = group == 1
+            x.soon = n + asking >= panels ? soon : NULL;
+            x.next_step = group == 1 || x.soon != NULL
                               ? TIC_GEMM_LINE
                               : tic_least(TIC_GEMM_LINE, s->micro->tile_n * 4 / (x.end - from));
             float *slots = it->gather + (gathers ? n * it->tiles * tile_size : 0);
@@ -401,23 +432,56 @@ static uint64_t do_strip(const shape *s, const gemm_piece *piece, const item *it
 }
 
 /* Item x of the piece's bands x stretches. */
-static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, int64_t x) {
-    const int thread = omp_get_thread_num();
-    unsigned char *own = s->own + (size_t)thread * s->own_bytes;
+static item item_of(const shape *s, const gemm_piece *piece, int64_t x) {
+    unsigned char *own = s->own + (size_t)omp_get_thread_num() * s->own_bytes;
     const int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
     const int64_t band = x / piece->stretches, stretch = x % piece->stretches;
-    const int64_t strip = s->shallow ? panels : s->strip / s->micro->tile_n;
     item it = {.tile = s->tiles * band / piece->bands,
                .panel = panels * stretch / piece->stretches,
                .a = own,
                .gather = (float *)(void *)(own + s->a_bytes)};
     it.tiles = s->tiles * (band + 1) / piece->bands - it.tile;
     it.panels = panels * (stretch + 1) / piece->stretches - it.panel;
+    return it;
+}
+
+/* What the thread packs after item x, if nobody is late: of Aᵀ, and of B where it packs all of its
+ * own. */
+static sources foresee(const shape *s, const gemm_piece *piece, int64_t x) {
+    const int64_t items = piece->bands * piece->stretches;
+    const int thread = s->own_columns ? 0 : omp_get_thread_num();
+    const int threads = s->own_columns ? 1 : omp_get_num_threads();
+    const int64_t begin = tic_share_first(items, thread, threads);
+    const bool more = x + 1 < tic_share_first(items, thread + 1, threads);
+    const int64_t block = more ? piece->block : piece->block + piece->blocks;
+    const item it = item_of(s, piece, x), next = item_of(s, piece, more ? x + 1 : begin);
+    sources soon = {0};
+    if (block >= s->blocks || (more && next.tile == it.tile))
+        return soon;
+    const int64_t row = row_of(s, next.tile), rows = row_of(s, next.tile + next.tiles) - row;
+    soon.of[0] = tic_gemm_source_of(s->args->a, block * s->block, row, rows);
+    if (!more && s->own_b && s->args->trans != TIC_NT)
+        soon.of[1] =
+            tic_gemm_source_of(s->args->b, block * s->block, piece->column, piece->columns);
+    soon.portions = (soon.of[0].lines + soon.of[1].lines) * tic_panel_step(s->micro->format.panel);
+    return soon;
+}
+
+static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, int64_t x) {
+    const int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
+    const int64_t strip = s->shallow ? panels : s->strip / s->micro->tile_n;
+    const item it = item_of(s, piece, x);
     prepare_a(s, piece, &it);
+    sources soon = {0};
+    if (!s->along && !s->shallow)
+        soon = foresee(s, piece, x);
     uint64_t issued = 0;
-    for (int64_t first = 0; first < it.panels; first += strip)
-        issued += do_strip(s, piece, &it, first, tic_least(first + strip, it.panels));
-    tic_count_issued(ctx, thread, ctx->gemm_op, issued);
+    for (int64_t first = 0; first < it.panels; first += strip) {
+        const int64_t last = tic_least(first + strip, it.panels);
+        issued += do_strip(s, piece, &it, first, last,
+                           last == it.panels && soon.portions > 0 ? &soon : NULL);
+    }
+    tic_count_issued(ctx, omp_get_thread_num(), ctx->gemm_op, issued);
 }
 
 /* ---- all items ------------------------------------------------------------------------------ */

@@ -4,7 +4,8 @@
 enum {
     STRIP = 256,    /* columns whose tiles of one band are gathered at a time: band x strip stays in
                        L2 beside A's block */
-    SPAN = 2048,    /* longest span of k in direct mode, unless one block is longer */
+    DEEP = 512,     /* steps of a block that is packed in the call, at most: what is packed of A and
+                       of a narrow B stays in L2, and little is packed before it was asked for */
     SHALLOW = 128,  /* values of p */
     PAGE = 4096,    /* bytes: lines a page apart share a set of L1 */
     ROWS_A_SET = 4, /* most rows of a tile that may */
@@ -48,7 +49,7 @@ static void plan_own(tic_gemm_cut *s, int threads) {
  * longest is enough, wherever k is cut. */
 static int64_t deepest(const tic_gemm_cut *s, int64_t kc) {
     const int64_t unit = s->micro->format.k_unit, whole = s->args->k + s->blocks * unit;
-    return s->direct ? tic_least(whole, tic_most(SPAN, kc) + unit) : whole;
+    return s->direct ? tic_least(whole, kc + unit) : whole;
 }
 
 static void plan_a(tic_gemm_cut *s, int64_t deep) {
@@ -90,9 +91,12 @@ static void plan_b(tic_gemm_cut *s, int64_t deep, int threads) {
 tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
                              const tic_gemm_args *args, int threads) {
     const tic_gemm_micro *micro = variant->micro;
-    const int64_t kc = knobs[TIC_GEMM_KC], mc = knobs[TIC_GEMM_MC], nc = knobs[TIC_GEMM_NC];
+    const int64_t mc = knobs[TIC_GEMM_MC], nc = knobs[TIC_GEMM_NC];
     tic_gemm_cut s = {.args = args, .micro = micro, .direct = tic_gemm_is_direct(args)};
     s.packed = tic_gemm_packed_for(args, &micro->format);
+    const int64_t deep = DEEP * tic_panel_step(micro->format.panel);
+    const int64_t kc =
+        s.direct && s.packed == NULL ? tic_least(knobs[TIC_GEMM_KC], deep) : knobs[TIC_GEMM_KC];
     s.b_in_place = s.packed == NULL && is_b_in_place(args, micro, knobs);
     plan_own(&s, threads);
     s.block = tic_round_up(tic_ceil_div(args->k, tic_most(1, tic_ceil_div(args->k, kc))),
@@ -100,7 +104,7 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     s.steps = tic_gemm_steps(micro, s.block);
     s.vectors = micro->lanes > 0 ? micro->tile_n / micro->lanes : 1;
     s.blocks = args->k > 0 ? tic_ceil_div(args->k, s.block) : 1;
-    s.span = s.direct ? tic_least(s.blocks, tic_most(1, SPAN / tic_most(1, s.block))) : s.blocks;
+    s.span = s.direct ? 1 : s.blocks;
     const int64_t panels = tic_ceil_div(args->n, micro->tile_n);
     const int64_t each = s.own_columns ? tic_ceil_div(panels, threads) : panels;
     s.columns = tic_round_up(tic_least(nc, each * micro->tile_n), micro->tile_n);
@@ -112,9 +116,8 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     s.band = tic_least(tic_ceil_div(mc, micro->tile_m), s.tiles);
     s.a_block = tic_gemm_steps_bytes(micro, s.block, 1);
     s.strip = tic_least(tic_round_up(STRIP, micro->tile_n), s.columns);
-    const int64_t deep = deepest(&s, kc);
-    plan_a(&s, deep);
-    plan_b(&s, deep, threads);
+    plan_a(&s, deepest(&s, kc));
+    plan_b(&s, deepest(&s, kc), threads);
     const size_t slots = (size_t)(s.band * micro->tile_m * s.strip);
     s.own_bytes = s.a_bytes + tic_align_up(slots * sizeof(float));
     return s;

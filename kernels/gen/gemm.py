@@ -168,13 +168,12 @@ def generate(out, args):
         out.line("};")
         out.line()
     panel, unit = ("TIC_PANEL_PAIRS", 2) if args.pairs else ("TIC_PANEL_F32", 1)
-    tier = "avx2" if isa.name == "avx2" else "avx512"
     out.block(f"""
 const tic_gemm_micro {name} = {{
     .tile_m = {args.rows},
     .tile_n = {columns},
     .lanes = {isa.lanes},
-    .format = TIC_GEMM_FORMAT({panel}, {columns}, {unit}, {tier}),
+    .format = TIC_GEMM_FORMAT({panel}, {columns}, {unit}, {isa.name}),
     .along = along,
     .across = across,
 }};

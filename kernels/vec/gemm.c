@@ -6,12 +6,6 @@
 
 /* ---- packing: steps of 4 bytes --------------------------------------------------------------- */
 
-/* One step of each lane: the bf16 in the upper halves of `first` (lower of the step) and `second`.
- */
-ALWAYS_INLINE vu pair_up(vu first, vu second) {
-    return first >> 16 | (second & 0xffff0000);
-}
-
 /* n values (n <= LANES) as floats, whose upper halves are bf16 when they are to be rounded. */
 ALWAYS_INLINE vf load_values(const tic_gemm_panel *panel, tic_dtype type, bool round, int64_t at,
                              int64_t n) {
@@ -74,11 +68,14 @@ ALWAYS_INLINE vu load_steps(const tic_gemm_panel *panel, tic_panel kind, tic_dty
         memcpy(&whole, (const tic_bf16 *)panel->from + at, sizeof whole);
         return whole;
     }
-    vu low = (vu)load_values(panel, type, type == TIC_F32, at, clip(n, VF_LANES));
-    vu high =
-        (vu)load_values(panel, type, type == TIC_F32, at + VF_LANES, clip(n - VF_LANES, VF_LANES));
-    return pair_up(__builtin_shufflevector(low, high, EVEN_LANES),
-                   __builtin_shufflevector(low, high, ODD_LANES));
+    vf low = load_values(panel, type, false, at, clip(n, VF_LANES));
+    vf high = load_values(panel, type, false, at + VF_LANES, clip(n - VF_LANES, VF_LANES));
+#if defined(__AVX512BF16__)
+    return (vu)_mm512_cvtne2ps_pbh(high, low);
+#else
+    return vf_pair_bf16(__builtin_shufflevector(low, high, EVEN_LANES),
+                        __builtin_shufflevector(low, high, ODD_LANES));
+#endif
 }
 
 /* LANES rows of the source from column i on, LANES steps of them from step s on: `rows` and
@@ -123,7 +120,7 @@ ALWAYS_INLINE void prefetch_row(const tic_gemm_panel *panel, tic_dtype type, int
 ALWAYS_INLINE void pack_along(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
                               bool round) {
     const int64_t per = kind == TIC_PANEL_F32 ? 1 : 2, steps = (panel->k + per - 1) / per;
-    const bool second = kind == TIC_PANEL_PAIRS, cut = second && type == TIC_F32;
+    const bool second = kind == TIC_PANEL_PAIRS;
     const int64_t ld = panel->ld, stride = panel->stride;
     for (int i = 0; i < panel->width; i += VF_LANES) {
         const int64_t wide = clip(panel->width - i, VF_LANES);
@@ -139,9 +136,7 @@ ALWAYS_INLINE void pack_along(const tic_gemm_panel *panel, tic_panel kind, tic_d
                 y = load_values(panel, type, false, at + ld, valid);
                 sum += y;
             }
-            vf step = round || cut ? vf_round_bf16(x) : x;
-            if (second)
-                step = (vf)pair_up((vu)step, (vu)(cut ? vf_round_bf16(y) : y));
+            vf step = second ? (vf)vf_pair_bf16(x, y) : round ? vf_round_bf16(x) : x;
             vf_store_as(panel->to, TIC_F32, s * stride + i, step, wide);
         }
         if (panel->sums != NULL && valid > 0)

@@ -157,8 +157,22 @@ static inline vf vf_abs(vf a) {
 
 /* ---- bf16 ---------------------------------------------------------------------------------- */
 
+static inline vf vf_from_halves(vh h) {
+    return (vf)(__builtin_convertvector(h, vu) << 16);
+}
+
 /* Rounds every lane to the nearest bf16 (ties to even), left in the upper halves; the lower halves
- * are zero. A NaN stays a NaN (made quiet, so that its payload cannot be cut to infinity). */
+ * are zero. A NaN stays a NaN (made quiet, so that its payload cannot be cut to infinity). With
+ * VCVTNEPS2BF16 a denormal becomes a zero of its sign, for which VDPBF16PS takes it anyway. */
+#if defined(__AVX512BF16__)
+static inline vh vf_to_halves(vf v) {
+    return (vh)_mm512_cvtneps_pbh(v);
+}
+
+static inline vf vf_round_bf16(vf v) {
+    return vf_from_halves(vf_to_halves(v));
+}
+#else
 static inline vf vf_round_bf16(vf v) {
     vu u = (vu)v;
     vu rounded = u + 0x7fff + ((u >> 16) & 1);
@@ -173,12 +187,22 @@ static inline vf vf_round_bf16(vf v) {
     return (vf)(rounded & 0xffff0000);
 }
 
-static inline vf vf_from_halves(vh h) {
-    return (vf)(__builtin_convertvector(h, vu) << 16);
-}
-
 static inline vh vf_to_halves(vf v) {
     return __builtin_convertvector((vu)vf_round_bf16(v) >> 16, vh);
+}
+#endif
+
+/* A pair of bf16 in each lane: first's, rounded, in the lower half, second's in the upper. */
+static inline vu vf_pair_bf16(vf first, vf second) {
+#if defined(__AVX512BF16__)
+    static const uint16_t interleave[32] __attribute__((aligned(64))) = {
+        0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    return (vu)_mm512_permutexvar_epi16(_mm512_load_si512(interleave),
+                                        (__m512i)_mm512_cvtne2ps_pbh(second, first));
+#else
+    return (vu)vf_round_bf16(first) >> 16 | (vu)vf_round_bf16(second);
+#endif
 }
 
 static inline vf vf_load_bf16(const tic_bf16 *p) {
