@@ -2,6 +2,7 @@
  * backward runs slices of columns in parallel, each adding its rows in order, so that every sum
  * has one order. */
 #include "kernels/ops.h"
+#include "kernels/vec/vec.h"
 
 #include <stdio.h>
 
@@ -38,6 +39,13 @@ static void add(float *sum, const float *x, int64_t n) {
         sum[j] += x[j];
 }
 
+static void put(tic_mat to, int64_t row, int64_t j, const float *x, int64_t n) {
+    for (int64_t c = 0; c < n; c += VF_LANES) {
+        const int64_t few = n - c < VF_LANES ? n - c : VF_LANES;
+        vf_store_as(to.data, to.type, row * to.ld + j + c, vf_load_as(x, TIC_F32, c, few), few);
+    }
+}
+
 /* Columns j .. j+n-1 of everything. Answers x = from + position. */
 static void backward_slice(const tic_embedding_args *a, int64_t j, int64_t n) {
     const int64_t d = a->d;
@@ -49,8 +57,7 @@ static void backward_slice(const tic_embedding_args *a, int64_t j, int64_t n) {
             if (a->ids || r == 0)
                 add(a->dtable + (a->ids ? a->ids[first + r] : 0) * d + j, dx, n);
             else
-                for (int64_t c = 0; c < n; c++)
-                    tic_mat_put(a->dpatches, patch_row(s, r, length), j + c, dx[c]);
+                put(a->dpatches, patch_row(s, r, length), j, dx, n);
         }
     }
 }

@@ -3,6 +3,8 @@
 #include "kernels/ops.h"
 #include "kernels/vec/vec.h"
 
+#include <math.h>
+
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Half a vector of floats becomes a whole one of doubles. */
@@ -29,7 +31,9 @@ ALWAYS_INLINE double sum_of(const vd part[PARTS / HALF]) {
     return total;
 }
 
-/* Lanes beyond the end hold zeros, and are neither stored nor counted. */
+/* Lanes beyond the end hold zeros, and are neither stored nor counted. Where gradient and moments
+ * are zero, as of every token that no caption had yet, a step is nothing but decay, to the bit:
+ * nothing else is computed or written. Most of a table of tokens has no gradient to be zeroed. */
 ALWAYS_INLINE double steps(const tic_adamw_args *a, int64_t first, int64_t last, float rate,
                            float root, bool squares) {
     vd part[PARTS / HALF] = {{0}};
@@ -37,21 +41,28 @@ ALWAYS_INLINE double steps(const tic_adamw_args *a, int64_t first, int64_t last,
     const vf rest1 = vf_set((float)(1 - (double)a->beta1));
     const vf rest2 = vf_set((float)(1 - (double)a->beta2));
     const vf decay = vf_set((float)(1 - (double)a->lr * a->weight_decay));
+    const bool decays = isfinite(a->grad_scale) && isfinite(rate) && a->eps > 0; /* else 0 is NaN */
     int64_t at = 0;
     for (int64_t i = first; i < last; i += VF_LANES, at = (at + VF_LANES) % PARTS) {
         const int64_t n = last - i < VF_LANES ? last - i : VF_LANES;
-        vf g = vf_load_as(a->g, TIC_F32, i, n);
+        const vf gradient = vf_load_as(a->g, TIC_F32, i, n);
+        const vf old_m = vf_load_as(a->m, TIC_F32, i, n), old_v = vf_load_as(a->v, TIC_F32, i, n);
+        const vf old_w = vf_load_as(a->w, TIC_F32, i, n);
+        if (decays && vf_all_clear((vu)gradient | (vu)old_m | (vu)old_v)) {
+            vf_store_as(a->w, TIC_F32, i, old_w * decay, n);
+            continue;
+        }
         if (squares)
-            add_squares(part, at, g);
-        g *= a->grad_scale;
-        vf m = vf_fma(beta1, vf_load_as(a->m, TIC_F32, i, n), rest1 * g);
-        vf v = vf_fma(beta2, vf_load_as(a->v, TIC_F32, i, n), rest2 * (g * g));
+            add_squares(part, at, gradient);
+        vf g = gradient * a->grad_scale;
+        vf m = vf_fma(beta1, old_m, rest1 * g);
+        vf v = vf_fma(beta2, old_v, rest2 * (g * g));
         vf change = m / vf_fma(vf_sqrt(v), vf_set(root), vf_set(a->eps));
-        vf w = vf_fnma(vf_set(rate), change, vf_load_as(a->w, TIC_F32, i, n) * decay);
+        vf w = vf_fnma(vf_set(rate), change, old_w * decay);
         vf_store_as(a->w, TIC_F32, i, w, n);
         vf_store_as(a->m, TIC_F32, i, m, n);
         vf_store_as(a->v, TIC_F32, i, v, n);
-        if (a->zero_grad)
+        if (a->zero_grad && !vf_all_clear((vu)gradient))
             vf_store_as(a->g, TIC_F32, i, vf_set(0), n);
     }
     return sum_of(part);

@@ -155,6 +155,17 @@ static inline vf vf_abs(vf a) {
     return (vf)((vi)a & 0x7fffffff);
 }
 
+/* No bit is set in any lane. */
+static inline bool vf_all_clear(vu bits) {
+#if defined(__AVX512F__)
+    return _mm512_test_epi32_mask((__m512i)bits, (__m512i)bits) == 0;
+#elif defined(__AVX2__)
+    return _mm256_testz_si256((__m256i)bits, (__m256i)bits);
+#else
+    return (bits[0] | bits[1] | bits[2] | bits[3]) == 0;
+#endif
+}
+
 /* ---- bf16 ---------------------------------------------------------------------------------- */
 
 static inline vf vf_from_halves(vh h) {

@@ -87,6 +87,32 @@ Test(adamw, edges) {
     tic_ctx_free(ctx);
 }
 
+/* Where a whole vector has neither gradient nor moments a variant may leave them alone: weights
+ * decay all the same, neighbours are not taken for such, and nothing times infinity is NaN. */
+Test(adamw, what_has_no_moments_only_decays) {
+    tic_ctx *ctx = check_ctx(2);
+    for (int variant = -1; (variant = check_next(ctx, TIC_OP_ADAMW, variant)) >= 0;) {
+        tic_adamw_args a = make(N);
+        float *w = normals(N, 1, 1);
+        a.zero_grad = true;
+        for (int64_t i = 0; i < N; i++)
+            if (i / 48 % 2 == 0 && i != 100)
+                a.g[i] = a.m[i] = a.v[i] = 0;
+        const float decay = (float)(1 - (double)a.lr * a.weight_decay);
+        CHECK_OK(tic_adamw(ctx, &a, err));
+        for (int64_t i = 0; i < N; i++) {
+            const bool idle = i / 48 % 2 == 0 && i != 100;
+            cr_assert(check_near(a.w[i], w[i] * decay, 2 * EPS * fabsf(w[i])) == idle, "w[%d]", (int)i);
+            cr_assert((a.m[i] == 0) == idle && (a.v[i] == 0) == idle && a.g[i] == 0, "%d", (int)i);
+        }
+        a.grad_scale = INFINITY; /* times no gradient is NaN, and must show */
+        CHECK_OK(tic_adamw(ctx, &a, err));
+        for (int64_t i = 0; i < N; i++)
+            cr_assert(isnan(a.w[i]), "w[%d]", (int)i);
+    }
+    tic_ctx_free(ctx);
+}
+
 Test(adamw, bits_do_not_depend_on_threads) {
     enum { LARGE = 70001 };
     tic_adamw_args want = {0};
