@@ -132,8 +132,11 @@ typedef struct row {
     float mean, rstd, mean_g, mean_gx;
 } row;
 
-/* The means of g = dy gamma and of g xhat. Lanes past d hold dy = gamma = 0. */
-ALWAYS_INLINE row row_means(const tic_layernorm_args *a, tic_dtype type, int64_t i) {
+/* The means of g = dy gamma and of g xhat. Lanes past d hold dy = gamma = 0. Of the rows `ahead`
+ * the part that is written is asked for here, the rest in rows_step: memory is never without work.
+ */
+ALWAYS_INLINE row row_means(const tic_layernorm_args *a, tic_dtype type, bool l1, int64_t ahead,
+                            int64_t i) {
     const int64_t d = a->d;
     row r = {.x = a->x + i * a->ld_x,
              .dx = a->dx + i * a->ld_dx,
@@ -143,6 +146,7 @@ ALWAYS_INLINE row row_means(const tic_layernorm_args *a, tic_dtype type, int64_t
     vf sum_g[SUMS] = {0}, sum_gx[SUMS] = {0};
 #define STEP(j, n, s)                                                                              \
     do {                                                                                           \
+        fetch_to(l1, r.dx + ahead * a->ld_dx + (j));                                               \
         vf g_ = vf_load_as(a->dy.data, type, r.dy + (j), n) * load(a->gamma, j, n);                \
         sum_g[s] += g_;                                                                            \
         sum_gx[s] = vf_fma(g_, first_lanes((load(r.x, j, n) - r.mean) * r.rstd, n), sum_gx[s]);    \
@@ -163,7 +167,6 @@ ALWAYS_INLINE void rows_step(const tic_layernorm_args *a, tic_dtype type, bool l
     for (int i = 0; i < count; i++) {
         const row *r = &rows[i];
         fetch_to(l1, r->x + ahead * a->ld_x + j);
-        fetch_to(l1, r->dx + ahead * a->ld_dx + j);
         if (type == TIC_F32 || j / VF_LANES % 2 == 0)
             fetch_to(l1, tic_mat_row(a->dy, 0, r->dy + ahead * a->dy.ld + j));
         vf dy = vf_load_as(a->dy.data, type, r->dy + j, n);
@@ -187,7 +190,7 @@ ALWAYS_INLINE void backward_rows(const tic_layernorm_args *a, tic_dtype type, bo
     row rows[ROWS];
     int64_t j = 0;
     for (int i = 0; i < count; i++)
-        rows[i] = row_means(a, type, first + i);
+        rows[i] = row_means(a, type, l1, ahead, first + i);
     for (; j + VF_LANES <= a->d; j += VF_LANES)
         rows_step(a, type, l1, rows, count, ahead, j, VF_LANES, dgamma, dbeta);
     if (j < a->d)
