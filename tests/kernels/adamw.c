@@ -102,7 +102,8 @@ Test(adamw, what_has_no_moments_only_decays) {
         CHECK_OK(tic_adamw(ctx, &a, err));
         for (int64_t i = 0; i < N; i++) {
             const bool idle = i / 48 % 2 == 0 && i != 100;
-            cr_assert(check_near(a.w[i], w[i] * decay, 2 * EPS * fabsf(w[i])) == idle, "w[%d]", (int)i);
+            cr_assert(check_near(a.w[i], w[i] * decay, 2 * EPS * fabsf(w[i])) == idle, "w[%d]",
+                      (int)i);
             cr_assert((a.m[i] == 0) == idle && (a.v[i] == 0) == idle && a.g[i] == 0, "%d", (int)i);
         }
         a.grad_scale = INFINITY; /* times no gradient is NaN, and must show */
