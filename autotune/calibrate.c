@@ -8,50 +8,70 @@ enum { CALIBRATE_M = 512, CALIBRATE_N = 1536, CALIBRATE_K = 768 };
 static const double calibrate_seconds = 0.3;
 enum { CALIBRATE_ROUNDS = 4 }; /* at least, however slow */
 
-/* Runs the product once and keeps the shortest time so far. */
-static tic_status time_once(tic_ctx *ctx, tic_gemm_args *args, tic_dtype precision,
-                            double *shortest, tic_error *err) {
-    args->precision = precision;
-    double before = tic_now();
-    TIC_TRY(tic_gemm(ctx, args, err));
-    double seconds = tic_now() - before;
-    if (seconds < *shortest)
-        *shortest = seconds;
+/* The product in one precision, its weight packed before, as in training. */
+typedef struct trial {
+    tic_gemm_args args;
+    tic_packed packed;
+    double shortest; /* seconds, so far */
+} trial;
+
+static tic_status prepare(trial *t, tic_ctx *ctx, const tic_gemm_args *args, tic_dtype precision,
+                          tic_error *err) {
+    *t = (trial){.args = *args, .shortest = 1e30};
+    t->args.precision = precision;
+    t->packed = tic_gemm_packing(ctx, &t->args);
+    if (t->packed.bytes == 0)
+        return TIC_OK;
+    TIC_TRY(tic_alloc(&t->packed.data, t->packed.bytes, 1, err));
+    tic_gemm_pack(&t->packed, args->b);
+    t->args.packed_b = &t->packed;
+    return TIC_OK;
+}
+
+/* Runs the product once and keeps the shortest time. */
+static tic_status time_once(trial *t, tic_ctx *ctx, tic_error *err) {
+    const double before = tic_now();
+    TIC_TRY(tic_gemm(ctx, &t->args, err));
+    const double seconds = tic_now() - before;
+    if (seconds < t->shortest)
+        t->shortest = seconds;
     return TIC_OK;
 }
 
 /* f32 and bf16 alternate: what else the machine does meanwhile must not decide between them. */
-static tic_status best_rates(tic_ctx *ctx, float *operands, tic_calibration *out, tic_error *err) {
-    float *a = operands, *b = a + (size_t)CALIBRATE_M * CALIBRATE_K;
-    float *c = b + (size_t)CALIBRATE_N * CALIBRATE_K;
-    tic_gemm_args args = {.trans = TIC_NT,
-                          .m = CALIBRATE_M,
-                          .n = CALIBRATE_N,
-                          .k = CALIBRATE_K,
-                          .a = tic_f32(a, CALIBRATE_K),
-                          .b = tic_f32(b, CALIBRATE_K),
-                          .c = tic_f32(c, CALIBRATE_N)};
-    double f32 = 1e30, bf16 = 1e30, start = tic_now();
-    for (int round = 0; round < CALIBRATE_ROUNDS || tic_now() - start < calibrate_seconds;
-         round++) {
-        TIC_TRY(time_once(ctx, &args, TIC_F32, &f32, err));
-        TIC_TRY(time_once(ctx, &args, TIC_BF16, &bf16, err));
-    }
-    double gmacs = (double)CALIBRATE_M * CALIBRATE_N * CALIBRATE_K * 1e-9;
-    *out = (tic_calibration){.f32 = gmacs / f32, .bf16 = gmacs / bf16};
+static tic_status best_rates(tic_ctx *ctx, const tic_gemm_args *args, trial both[2],
+                             tic_calibration *out, tic_error *err) {
+    TIC_TRY(prepare(&both[0], ctx, args, TIC_F32, err));
+    TIC_TRY(prepare(&both[1], ctx, args, TIC_BF16, err));
+    const double start = tic_now();
+    for (int round = 0; round < CALIBRATE_ROUNDS || tic_now() - start < calibrate_seconds; round++)
+        for (int i = 0; i < 2; i++)
+            TIC_TRY(time_once(&both[i], ctx, err));
+    const double gmacs = (double)CALIBRATE_M * CALIBRATE_N * CALIBRATE_K * 1e-9;
+    *out = (tic_calibration){.f32 = gmacs / both[0].shortest, .bf16 = gmacs / both[1].shortest};
     return TIC_OK;
 }
 
 tic_status tic_calibrate(tic_ctx *ctx, tic_calibration *out, tic_error *err) {
-    size_t count = (size_t)CALIBRATE_M * CALIBRATE_K + (size_t)CALIBRATE_N * CALIBRATE_K +
-                   (size_t)CALIBRATE_M * CALIBRATE_N;
+    const size_t a = (size_t)CALIBRATE_M * CALIBRATE_K, b = (size_t)CALIBRATE_N * CALIBRATE_K;
+    const size_t count = a + b + (size_t)CALIBRATE_M * CALIBRATE_N;
     float *operands = NULL;
     TIC_TRY(tic_alloc(&operands, count, sizeof *operands, err));
-    tic_random key = {.seed = 1, .purpose = TIC_RNG_BENCH};
+    const tic_random key = {.seed = 1, .purpose = TIC_RNG_BENCH};
     for (size_t i = 0; i < count; i++)
         operands[i] = (float)(tic_random_u32(key, i) >> 8) * 0x1p-24f - 0.5f;
+    const tic_gemm_args args = {.trans = TIC_NT,
+                                .m = CALIBRATE_M,
+                                .n = CALIBRATE_N,
+                                .k = CALIBRATE_K,
+                                .a = tic_f32(operands, CALIBRATE_K),
+                                .b = tic_f32(operands + a, CALIBRATE_K),
+                                .c = tic_f32(operands + a + b, CALIBRATE_N)};
     tic_ctx_purpose(ctx, TIC_FOR_TUNING);
-    tic_status status = best_rates(ctx, operands, out, err);
+    trial both[2] = {0};
+    const tic_status status = best_rates(ctx, &args, both, out, err);
+    tic_free(both[0].packed.data);
+    tic_free(both[1].packed.data);
     tic_free(operands);
     return status;
 }
