@@ -39,8 +39,9 @@ enum { TIC_FINGERPRINT_TEXT = 192 };
  * threads=2 kernels=0a1b2c3d4e5f cc=12.2gcc". */
 void tic_fingerprint(const tic_ctx *ctx, char text[TIC_FINGERPRINT_TEXT]);
 
-/* GMAC/s that this context reaches with gemm on a problem that stays in the last-level cache:
- * the best of a few runs, in about 0.3 s. Bits of results never depend on it. */
+/* GMAC/s that this context reaches with gemm on a problem that stays in the last-level cache, its
+ * weight packed before: the best of a few runs, in about 0.3 s. Bits of results never depend on it.
+ */
 typedef struct tic_calibration {
     double f32, bf16;
 } tic_calibration;

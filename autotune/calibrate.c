@@ -8,7 +8,8 @@ enum { CALIBRATE_M = 512, CALIBRATE_N = 1536, CALIBRATE_K = 768 };
 static const double calibrate_seconds = 0.3;
 enum { CALIBRATE_ROUNDS = 4 }; /* at least, however slow */
 
-/* The product in one precision, its weight packed before, as in training. */
+/* The product in one precision, its weight packed before, as in training: args points to packed, so
+ * that a trial must not move. packed.data is freed by tic_calibrate, whatever went wrong. */
 typedef struct trial {
     tic_gemm_args args;
     tic_packed packed;

@@ -105,23 +105,35 @@ typedef struct tile {
     size_t element;
 } tile;
 
-/* kc: k in 1, 2, 3, ... equal blocks, down to 128. */
-static void depth_values(values *v, const tic_knob *knob, int64_t k) {
+/* Values of k in a block of the problem. */
+static int64_t depth_of(const tic_problem *p, int variant, int64_t kc) {
+    const int64_t most = tic_variant_block(variant, p, kc);
+    return most < p->k ? most : p->k;
+}
+
+/* kc: k in 1, 2, 3, ... equal blocks, down to 128, but none longer than the variant takes. */
+static void depth_values(values *v, const tic_knob *knob, const tic_problem *p, int variant) {
     static const int parts[] = {1, 2, 3, 4, 6, 8, 12};
-    v->size = k;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        if (i == 0 || k / parts[i] >= 128)
-            add_value(v, knob, whole((double)((k + parts[i] - 1) / parts[i] + 15), 16));
+    v->size = p->k;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        const int64_t kc = whole((double)((p->k + parts[i] - 1) / parts[i] + 15), 16);
+        if (i > 0 && p->k / parts[i] < 128)
+            continue;
+        const int64_t block = tic_variant_block(variant, p, kc);
+        const int64_t shipped = tic_variant_block(variant, p, knob->value);
+        if (blocks_of(v, (int)block) != blocks_of(v, (int)shipped)) /* else they are the same */
+            add_value(v, knob, block);
+    }
 }
 
 /* mc: shares of L2 that A's block of kc columns may take. */
 static void band_values(values *v, const tic_knob *knob, const tic_search_space *space,
-                        const tile *t, int kc) {
+                        const tile *t, int64_t kc) {
     static const double shares[] = {0.0625, 0.125, 0.25, 0.5};
     const int64_t m = space->problem->m;
     v->size = m;
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
-        double rows = shares[i] * (double)space->machine->l2 / (kc * (double)t->element);
+        double rows = shares[i] * (double)space->machine->l2 / ((double)kc * (double)t->element);
         add_value(v, knob, whole(rows < (double)m ? rows : (double)m, t->rows));
     }
 }
@@ -152,14 +164,14 @@ static void other_values(values *v, const tic_knob *knob) {
         add_value(v, knob, (int64_t)(factors[i] * knob->value + 0.5));
 }
 
-static void knob_values(values *v, const tic_knob *knob, const tic_search_space *space,
+static void knob_values(values *v, const tic_knob *knob, const tic_search_space *space, int variant,
                         const tile *t, const int *before) {
     const tic_problem *p = space->problem;
     *v = (values){.count = 0};
     if (p->op == TIC_OP_GEMM && strcmp(knob->name, "kc") == 0)
-        depth_values(v, knob, p->k);
+        depth_values(v, knob, p, variant);
     else if (p->op == TIC_OP_GEMM && strcmp(knob->name, "mc") == 0 && t->rows > 0)
-        band_values(v, knob, space, t, before[0]);
+        band_values(v, knob, space, t, depth_of(p, variant, before[0]));
     else if (p->op == TIC_OP_GEMM && strcmp(knob->name, "nc") == 0)
         range_values(v, knob, p->n);
     if (p->op == TIC_OP_GEMM && strcmp(knob->name, "in_place") == 0) {
@@ -178,7 +190,7 @@ static tic_status combine(maker *m, int variant, const tile *t, int at, int *kno
     values v;
     if (at == tic_variant_knobs(variant, &rows) || at == TIC_MAX_KNOBS)
         return add(m, variant, knobs, err);
-    knob_values(&v, &rows[at], m->space, t, knobs);
+    knob_values(&v, &rows[at], m->space, variant, t, knobs);
     for (int i = 0; i < v.count; i++) {
         knobs[at] = v.list[i];
         TIC_TRY(combine(m, variant, t, at + 1, knobs, err));
@@ -223,7 +235,7 @@ static bool find_blocks(const tic_candidate *c, const tic_problem *p, blocks *b)
     tile t;
     if (p->op != TIC_OP_GEMM || !tic_variant_tile(c->variant, &t.rows, &t.columns, &t.element))
         return false;
-    *b = (blocks){.kc = knob_named(c, "kc", p->k),
+    *b = (blocks){.kc = (double)depth_of(p, c->variant, knob_named(c, "kc", p->k)),
                   .mc = knob_named(c, "mc", p->m),
                   .nc = knob_named(c, "nc", p->n)};
     b->panel_a = t.rows * b->kc * (double)t.element;

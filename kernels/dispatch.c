@@ -1,6 +1,6 @@
 /* Which variant computes a problem: forced, else the plan's line for it, else the plan's `any`
  * line, else the registry's first row that can. */
-#include "kernels/drive/gemm.h"
+#include "kernels/drive/gemm_cut.h"
 #include "kernels/room.h"
 
 #include <stdio.h>
@@ -55,6 +55,13 @@ bool tic_variant_tile(int i, int *rows, int *columns, size_t *element) {
     *columns = micro->tile_n;
     *element = (size_t)(4 / tic_panel_step(micro->format.panel));
     return true;
+}
+
+int64_t tic_variant_block(int i, const tic_problem *p, int64_t kc) {
+    const tic_variant *variant = row_at(i);
+    const bool direct = p->c == TIC_F32 && !p->bias && p->act == TIC_ACT_NONE && !p->residual;
+    return variant->run == tic_gemm_blocked ? tic_gemm_block(variant->micro, direct, p->packed, kc)
+                                            : kc;
 }
 
 /* ---- who can run what ----------------------------------------------------------------------- */

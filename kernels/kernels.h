@@ -293,6 +293,9 @@ enum { TIC_PROBLEM_KEY = 200 }; /* bytes, with the NUL */
  * every other operation, which a plan decides once for all shapes. */
 void tic_problem_key(const tic_problem *problem, tic_dtype precision, char key[TIC_PROBLEM_KEY]);
 const char *tic_key_shape(const char *key); /* its third part */
+/* Values of k in a block of a gemm variant (tic_variant_tile) at most: kc, or less where a block is
+ * packed in the call and its sums go straight to C. */
+int64_t tic_variant_block(int i, const tic_problem *problem, int64_t kc);
 
 /* ---- attention ----------------------------------------------------------------------------- */
 
@@ -305,9 +308,10 @@ const char *tic_key_shape(const char *key); /* its third part */
  * backward reads it. Backward (answers O = P V, P = softmax(S), S = scale Q Kᵀ):
  *   dV = Pᵀ dO;  dP = dO Vᵀ;  dS = P ∘ (dP - rowsum(dO ∘ O));  dQ = scale dS K;  dK = scale dSᵀ Q
  * It writes dq, dk, dv (never accumulates), recomputing P from lse; variants may take
- * rowsum(P ∘ dP), which is the same, and leave o unread. On bf16 a variant may round P and dS to
- * bf16, as products of bf16 take them. A key that is not finite spoils the queries that see it, and
- * may spoil their neighbours too, since a tile multiplies it by a weight of zero. */
+ * rowsum(P ∘ dP), which is the same, and leave o unread. On bf16 a variant by VDPBF16PS or tiles
+ * takes and leaves denormals as zeros of their sign, as gemm's do, and a variant may round P and dS
+ * to bf16, as products of bf16 take them. A key that is not finite spoils the queries that see it,
+ * and may spoil their neighbours too, since a tile multiplies it by a weight of zero. */
 typedef struct tic_attention_args {
     int64_t sequences;
     const int32_t *q_offsets, *kv_offsets; /* [sequences + 1], rising from 0 */

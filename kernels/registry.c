@@ -8,7 +8,8 @@
 
 enum { BOTH = 1 << TIC_F32 | 1 << TIC_BF16 };
 
-/* k is summed in blocks of kc, A packed mc rows and B nc columns at a time. */
+/* k is summed in blocks of kc at most (tic_gemm_block), A packed mc rows and B nc columns at a
+ * time. */
 #define GEMM_BLOCKS(kc, mc, nc)                                                                    \
     {"kc", kc, 16, 4096}, {"mc", mc, 12, 4096}, {                                                  \
         "nc", nc, 64, 65536                                                                        \

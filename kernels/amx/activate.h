@@ -1,9 +1,10 @@
 /* The activations and their slopes by table (kernels/gen/activations.py): about 19 instructions a
- * vector, none of them a division, so that an epilogue fits in the shadow of tile products. With
+ * vector, none of them a division, so that an epilogue fits in the shadow of tile products; for
+ * GELU wherever AVX-512 is (kernels/vec/gelu.h). With
  * F odd, every function is 1/2 + F(x) or x times that. Errors, roundings included, as
- * tests/kernels/amx.c holds them to: gelu and quick_gelu within 1.2e-7 |x|, the slopes within 2e-7.
- * Unlike the formulas of kernels/vec/gelu.h, relative accuracy is not kept down the negative tail.
- * NaN stays NaN; of -infinity, like x Phi(x), NaN. */
+ * tests/kernels/amx.c and vec.c hold them to: gelu and quick_gelu within 1.2e-7 |x|, the slopes
+ * within 2e-7. Unlike the formulas of kernels/vec/gelu.h, relative accuracy is not kept down the
+ * negative tail. NaN stays NaN; of -infinity, like x Phi(x), NaN. */
 #ifndef TIC_AMX_ACTIVATE_H
 #define TIC_AMX_ACTIVATE_H
 

@@ -1,7 +1,9 @@
 /* GEMM around a micro-kernel: blocks, packs, shares tiles out to threads, finishes tiles.
  *
- * k is cut into blocks of at most kc (equal lengths, from the plan only), blocks into spans that
- * are packed together:
+ * k is cut into blocks of at most kc (equal lengths, from the plan only). A piece is a range of
+ * columns and a span of blocks: one block when the product packs B and sums go to C ("direct",
+ * below), so that what is packed stays in L2; else as many as there are, or as are worth copying A
+ * for at a time:
  *
  *   for each range of at most nc columns, for each span of k:
  *     all threads pack B[span, range], unless it came packed           (shared, last-level cache)
@@ -10,6 +12,10 @@
  *       A[band, span]: read where it is, or copied, or packed                     (own, L2)
  *       for strips of STRIP columns, for each block, for each panel of B, for each tile of rows:
  *         micro-kernel on one tile; after the last block the epilogue, the tile still in L1
+ *
+ * Meanwhile (gemm_ahead.h) every step of a micro-kernel prefetches a line of what is read next of B
+ * or A or, for a product that packs both, of what is packed next; and now and then a row of what
+ * the tile's epilogue touches.
  *
  * Where k is small and C is only stored or added to, C is most of what moves: then each tile of
  * rows meets all panels before the next, so that C's rows pass as streams.
@@ -199,13 +205,6 @@ static void prepare_a(const shape *s, const gemm_piece *piece, const item *it) {
 
 /* ---- one tile ------------------------------------------------------------------------------- */
 
-/* What the thread packs after the item: A's next band, or the next span's B and A; in portions of a
- * tile's steps by a line. */
-typedef struct sources {
-    tic_gemm_source of[2];
-    int64_t portions, asked;
-} sources;
-
 /* One block of the span times one panel of B, for tiles of an item. */
 typedef struct pass {
     const gemm_piece *piece;
@@ -217,7 +216,7 @@ typedef struct pass {
     bool first;                      /* A is read for the first time */
     int64_t from, end;               /* tiles of the item */
     int64_t next_step;               /* bytes of next_b for each of a tile's steps */
-    sources *soon;                   /* asked for by the tiles that next_b does not need, or NULL */
+    tic_gemm_sources *sources;       /* prefetched by the tiles that next_b does not need; NULL */
 } pass;
 
 static const unsigned char *b_at(const shape *s, const gemm_piece *piece, int64_t j,
@@ -267,28 +266,14 @@ static const unsigned char *a_at(const shape *s, const pass *x, int64_t i, int64
     return it->a + (size_t)(x->j * it->tiles + i) * s->a_tile;
 }
 
-static const void *next_portion(const shape *s, const pass *x, int64_t *step) {
-    const int64_t per = tic_panel_step(s->micro->format.panel);
-    const tic_gemm_source *from = x->soon->of;
-    int64_t n = x->soon->asked;
-    *step = 0;
-    if (n == x->soon->portions)
-        return x->b;
-    x->soon->asked++;
-    if (n >= from->lines * per)
-        n -= from++->lines * per;
-    *step = per * from->ld;
-    return from->from + (x->j * s->block + n % per) * from->ld + n / per * TIC_GEMM_LINE;
-}
-
-/* Runs the micro-kernel of the tile's size; returns the MACs it issued. Meanwhile the tiles of a
- * pass bring in what is read next of B, each its share; while A is read in place for the first
- * time, its next rows. */
+/* Runs the micro-kernel of the tile's size; returns the MACs it issued. Meanwhile it prefetches the
+ * rows listed; and the tiles of a pass bring in what is read next of B, each its share, or while A
+ * is read in place for the first time, its next rows. Where there are sources to be packed, a tile
+ * brings in a line of each step of next_b, so that the last tiles are free for them. */
 static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile,
-                         tic_gemm_rows_ahead *list, bool add, float *c, int64_t ldc) {
+                         tic_gemm_row_list *list, bool add, float *c, int64_t ldc) {
     const tic_gemm_micro *micro = s->micro;
     tic_gemm_run *const *family = s->along ? micro->along : micro->across;
-    const int64_t lines = s->micro->tile_n * 4 / TIC_GEMM_LINE; /* of B, a step */
     const void *a = a_at(s, x, i, tile->i0), *next;
     int64_t which = 0, size = micro->tile_m * micro->tile_n, next_step = TIC_GEMM_LINE;
     if (x->steps == 0) {
@@ -302,18 +287,18 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
     }
     if (s->in_place && x->first && i + 1 < x->it->tiles) {
         next = (const char *)a + tile->rows * s->lda;
-    } else if (x->soon != NULL && i - x->from >= lines) {
-        next = next_portion(s, x, &next_step);
+    } else if (x->sources != NULL && i - x->from >= s->b_lines) {
+        next = tic_gemm_next_portion(x->sources, tic_panel_step(micro->format.panel), x->b,
+                                     &next_step);
     } else if (s->b_in_place) { /* a column of lines a tile */
         const int64_t n = i - x->from;
-        next = n < lines ? x->next_b + n * TIC_GEMM_LINE : x->b;
-        next_step = n < lines ? s->ldb : 0;
+        next = n < s->b_lines ? x->next_b + n * TIC_GEMM_LINE : x->b;
+        next_step = n < s->b_lines ? s->ldb : 0;
     } else {
         next_step = x->next_step;
         next = x->next_b + (i - x->from) * x->steps * next_step;
     }
-    tic_gemm_ask(list, micro, micro->lanes > 0 ? x->steps / TIC_GEMM_ROUND : 0);
-    list->at[list->count] = &list->at[list->count];
+    tic_gemm_prefetch_rest(list, micro, micro->lanes > 0 ? x->steps / TIC_GEMM_ROUND : 0);
     const tic_gemm_ahead ahead = {next, next_step, list->at};
     family[which](x->steps, a, s->lda, x->b, s->ldb, add, c, ldc, &ahead);
     const int64_t length = x->steps * tic_panel_step(micro->format.panel);
@@ -327,7 +312,7 @@ static bool fits(const tic_gemm_micro *micro, const tic_gemm_tile *tile) {
 }
 
 static uint64_t direct_tile(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile,
-                            tic_gemm_rows_ahead *list, float *slot) {
+                            tic_gemm_row_list *list, float *slot) {
     const tic_gemm_args *args = s->args;
     const bool add = args->accumulate || x->piece->block + x->j > 0;
     float *c = (float *)args->c.data + tile->i0 * args->c.ld + tile->j0;
@@ -341,10 +326,10 @@ static uint64_t direct_tile(const shape *s, const pass *x, int64_t i, const tic_
     return issued;
 }
 
-/* Sums that begin as C wait for it: it is asked for a tile before, and at once where the tile is
+/* Sums that begin as C wait for it: it is prefetched a tile before, and at once where that tile is
  * soon done. */
-static void ask_for_c(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile,
-                      tic_gemm_rows_ahead *list) {
+static void prefetch_c(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile,
+                       tic_gemm_row_list *list) {
     const tic_gemm_args *args = s->args;
     const item *it = x->it;
     const bool end = i + 1 == x->end;
@@ -360,9 +345,9 @@ static void ask_for_c(const shape *s, const pass *x, int64_t i, const tic_gemm_t
     if (!args->accumulate && x->piece->block + x->j == 0)
         next = *tile; /* written only: after the product */
     if (next.cols > 0 && s->shallow)
-        tic_gemm_ask_at_once(args->c.data, args->c.type, args->c.ld, &next);
+        tic_gemm_prefetch_tile(args->c.data, args->c.type, args->c.ld, &next);
     else if (next.cols > 0)
-        tic_gemm_list(list, args->c.data, args->c.type, args->c.ld, &next);
+        tic_gemm_list_rows(list, args->c.data, args->c.type, args->c.ld, &next);
 }
 
 /* Adds the pass's block to tile i; finishes the tile after the last block. `slot` is where its sums
@@ -377,10 +362,10 @@ static uint64_t do_tile(const shape *s, const pass *x, int64_t i, float *slot) {
                                 .rows = (int)(row_of(s, x->it->tile + i + 1) - row),
                                 .cols = x->cols};
     const bool last = x->j == x->piece->blocks - 1;
-    tic_gemm_rows_ahead list;
+    tic_gemm_row_list list;
     list.count = 0;
     if (s->direct) {
-        ask_for_c(s, x, i, &tile, &list);
+        prefetch_c(s, x, i, &tile, &list);
         return direct_tile(s, x, i, &tile, &list, slot);
     }
     if (last)
@@ -401,27 +386,25 @@ static uint64_t do_panel(const shape *s, const pass *x, float *slots, int64_t ap
 
 /* ---- one item's tiles ----------------------------------------------------------------------- */
 
-/* Panels first .. last - 1, block by block. `soon`, or NULL: what the last panels of each block
- * also ask for, as many of them as it takes. */
+/* Panels first .. last - 1, block by block. `sources`, or NULL: what the tiles of the last panels
+ * also prefetch, of as many panels as it takes. */
 static uint64_t do_strip(const shape *s, const gemm_piece *piece, const item *it, int64_t first,
-                         int64_t last, sources *soon) {
+                         int64_t last, tic_gemm_sources *sources) {
     const int64_t tile_size = s->micro->tile_m * s->micro->tile_n, panels = last - first;
     const int64_t group = s->shallow ? 1 : it->tiles; /* that meet a panel one after the other */
     const int64_t groups = tic_ceil_div(it->tiles, group);
     const bool gathers = piece->blocks > 1 && !s->direct; /* else a tile is finished at once */
     uint64_t issued = 0;
-    const int64_t free = it->tiles - s->micro->tile_n * 4 / TIC_GEMM_LINE;
-    const int64_t asking = soon == NULL || free <= 0 ? 0 : tic_ceil_div(soon->portions, free);
+    const int64_t spare = it->tiles - s->b_lines; /* tiles of a panel */
+    const int64_t busy = sources == NULL || spare <= 0 ? 0 : tic_ceil_div(sources->portions, spare);
     for (int64_t i = 0; i < piece->blocks * groups; i++) {
         const int64_t j = i / groups, from = i % groups * group;
-        if (soon != NULL)
-            soon->asked = 0;
         for (int64_t n = 0; n < panels; n++) {
             pass x = begin_pass(s, piece, it, j, first + n, first, last);
             x.from = from;
             x.end = tic_least(from + group, it->tiles);
-            x.soon = n + asking >= panels ? soon : NULL;
-            x.next_step = group == 1 || x.soon != NULL
+            x.sources = n + busy >= panels ? sources : NULL;
+            x.next_step = group == 1 || x.sources != NULL
                               ? TIC_GEMM_LINE
                               : tic_least(TIC_GEMM_LINE, s->micro->tile_n * 4 / (x.end - from));
             float *slots = it->gather + (gathers ? n * it->tiles * tile_size : 0);
@@ -445,26 +428,28 @@ static item item_of(const shape *s, const gemm_piece *piece, int64_t x) {
     return it;
 }
 
-/* What the thread packs after item x, if nobody is late: of Aᵀ, and of B where it packs all of its
- * own. */
-static sources foresee(const shape *s, const gemm_piece *piece, int64_t x) {
+/* What the thread packs after item x, `it`, if nobody is late: of Aᵀ, and of B where it packs all
+ * of its own. A piece that packs is one block. */
+static tic_gemm_sources packed_next(const shape *s, const gemm_piece *piece, const item *it,
+                                    int64_t x) {
     const int64_t items = piece->bands * piece->stretches;
     const int thread = s->own_columns ? 0 : omp_get_thread_num();
     const int threads = s->own_columns ? 1 : omp_get_num_threads();
     const int64_t begin = tic_share_first(items, thread, threads);
     const bool more = x + 1 < tic_share_first(items, thread + 1, threads);
     const int64_t block = more ? piece->block : piece->block + piece->blocks;
-    const item it = item_of(s, piece, x), next = item_of(s, piece, more ? x + 1 : begin);
-    sources soon = {0};
-    if (block >= s->blocks || (more && next.tile == it.tile))
-        return soon;
-    const int64_t row = row_of(s, next.tile), rows = row_of(s, next.tile + next.tiles) - row;
-    soon.of[0] = tic_gemm_source_of(s->args->a, block * s->block, row, rows);
-    if (!more && s->own_b && s->args->trans != TIC_NT)
-        soon.of[1] =
-            tic_gemm_source_of(s->args->b, block * s->block, piece->column, piece->columns);
-    soon.portions = (soon.of[0].lines + soon.of[1].lines) * tic_panel_step(s->micro->format.panel);
-    return soon;
+    const item next = item_of(s, piece, more ? x + 1 : begin);
+    tic_gemm_sources sources = {0};
+    if (s->args->trans != TIC_TN || s->micro->lanes == 0 || s->shallow || piece->blocks > 1 ||
+        block >= s->blocks || (more && next.tile == it->tile))
+        return sources;
+    const int64_t p = block * s->block, row = row_of(s, next.tile);
+    sources.of[0] = tic_gemm_source_of(s->args->a, p, row, row_of(s, next.tile + next.tiles) - row);
+    if (!more && s->own_b)
+        sources.of[1] = tic_gemm_source_of(s->args->b, p, piece->column, piece->columns);
+    sources.portions =
+        (sources.of[0].lines + sources.of[1].lines) * tic_panel_step(s->micro->format.panel);
+    return sources;
 }
 
 static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, int64_t x) {
@@ -472,14 +457,12 @@ static void do_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, int64
     const int64_t strip = s->shallow ? panels : s->strip / s->micro->tile_n;
     const item it = item_of(s, piece, x);
     prepare_a(s, piece, &it);
-    sources soon = {0};
-    if (!s->along && !s->shallow)
-        soon = foresee(s, piece, x);
+    tic_gemm_sources sources = packed_next(s, piece, &it, x);
     uint64_t issued = 0;
     for (int64_t first = 0; first < it.panels; first += strip) {
         const int64_t last = tic_least(first + strip, it.panels);
-        issued += do_strip(s, piece, &it, first, last,
-                           last == it.panels && soon.portions > 0 ? &soon : NULL);
+        const bool prefetch = last == it.panels && sources.portions > 0;
+        issued += do_strip(s, piece, &it, first, last, prefetch ? &sources : NULL);
     }
     tic_count_issued(ctx, omp_get_thread_num(), ctx->gemm_op, issued);
 }

@@ -4,8 +4,8 @@
 enum {
     STRIP = 256,    /* columns whose tiles of one band are gathered at a time: band x strip stays in
                        L2 beside A's block */
-    DEEP = 512,     /* steps of a block that is packed in the call, at most: what is packed of A and
-                       of a narrow B stays in L2, and little is packed before it was asked for */
+    SPAN = 2048,    /* values of p, at most, for which A is copied beside a packed B in direct mode,
+                       unless one block is longer */
     SHALLOW = 128,  /* values of p */
     PAGE = 4096,    /* bytes: lines a page apart share a set of L1 */
     ROWS_A_SET = 4, /* most rows of a tile that may */
@@ -45,14 +45,23 @@ static void plan_own(tic_gemm_cut *s, int threads) {
     s->own_columns = s->own_b && args->n > args->m;
 }
 
-/* Values of p that buffers have room for: no fewer for a greater k, so that what was booked for the
- * longest is enough, wherever k is cut. */
-static int64_t deepest(const tic_gemm_cut *s, int64_t kc) {
-    const int64_t unit = s->micro->format.k_unit, whole = s->args->k + s->blocks * unit;
-    return s->direct ? tic_least(whole, kc + unit) : whole;
+/* What is packed of A and of a narrow B stays in L2, and little is packed before it was prefetched.
+ */
+int64_t tic_gemm_block(const tic_gemm_micro *micro, bool direct, bool packed, int64_t kc) {
+    const int64_t most = TIC_GEMM_DEEP * tic_panel_step(micro->format.panel);
+    return direct && !packed ? tic_least(kc, most) : kc;
 }
 
-static void plan_a(tic_gemm_cut *s, int64_t deep) {
+/* Values of p that buffers have room for: no fewer for a greater k, so that what was booked for the
+ * longest is enough, wherever k is cut. */
+static int64_t longest_span(const tic_gemm_cut *s, int64_t kc) {
+    const int64_t unit = s->micro->format.k_unit;
+    const int64_t whole = s->args->k + tic_ceil_div(s->args->k, kc) * unit;
+    const int64_t span = s->packed == NULL ? kc : tic_most(SPAN, kc);
+    return s->direct ? tic_least(whole, span + unit) : whole;
+}
+
+static void plan_a(tic_gemm_cut *s, int64_t longest) {
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
     s->along = micro->along != NULL && args->trans != TIC_TN;
@@ -60,21 +69,21 @@ static void plan_a(tic_gemm_cut *s, int64_t deep) {
     if (s->in_place) {
         s->lda = args->a.ld * (int64_t)tic_dtype_size(args->a.type);
     } else if (s->along) { /* an odd number of lines */
-        const int64_t most = (int64_t)tic_align_up(tic_gemm_steps_bytes(micro, deep, 1));
+        const int64_t most = (int64_t)tic_align_up(tic_gemm_steps_bytes(micro, longest, 1));
         s->lda = (int64_t)tic_align_up(tic_gemm_steps_bytes(micro, s->span * s->block, 1)) |
                  TIC_GEMM_LINE;
         s->a_bytes = (size_t)(s->band * micro->tile_m * (most | TIC_GEMM_LINE));
     } else {
         s->lda = micro->tile_m * 4;
         s->a_tile = tic_align_up(tic_gemm_steps_bytes(micro, s->block, micro->tile_m));
-        s->a_bytes = (size_t)s->band * (tic_gemm_steps_bytes(micro, deep, micro->tile_m) +
-                                        (size_t)s->blocks * TIC_ALIGN);
+        s->a_bytes = (size_t)s->band * (tic_gemm_steps_bytes(micro, longest, micro->tile_m) +
+                                        (size_t)s->span * TIC_ALIGN);
         s->a_bytes += TIC_GEMM_SLACK;
     }
     s->a_bytes = tic_align_up(s->a_bytes);
 }
 
-static void plan_b(tic_gemm_cut *s, int64_t deep, int threads) {
+static void plan_b(tic_gemm_cut *s, int64_t longest, int threads) {
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
     const int64_t span = s->packed != NULL ? args->k : s->block * s->span;
@@ -83,7 +92,7 @@ static void plan_b(tic_gemm_cut *s, int64_t deep, int threads) {
     s->ldb = s->b_in_place ? args->b.ld * (int64_t)sizeof(float) : 4 * micro->tile_n;
     if (s->packed == NULL && !s->b_in_place)
         s->b_bytes = tic_align_up((size_t)(s->columns / micro->tile_n) *
-                                      tic_gemm_steps_bytes(micro, deep, micro->tile_n) +
+                                      tic_gemm_steps_bytes(micro, longest, micro->tile_n) +
                                   TIC_GEMM_SLACK);
     s->all_b_bytes = s->own_b ? (size_t)threads * s->b_bytes : s->b_bytes;
 }
@@ -94,9 +103,7 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     const int64_t mc = knobs[TIC_GEMM_MC], nc = knobs[TIC_GEMM_NC];
     tic_gemm_cut s = {.args = args, .micro = micro, .direct = tic_gemm_is_direct(args)};
     s.packed = tic_gemm_packed_for(args, &micro->format);
-    const int64_t deep = DEEP * tic_panel_step(micro->format.panel);
-    const int64_t kc =
-        s.direct && s.packed == NULL ? tic_least(knobs[TIC_GEMM_KC], deep) : knobs[TIC_GEMM_KC];
+    const int64_t kc = tic_gemm_block(micro, s.direct, s.packed != NULL, knobs[TIC_GEMM_KC]);
     s.b_in_place = s.packed == NULL && is_b_in_place(args, micro, knobs);
     plan_own(&s, threads);
     s.block = tic_round_up(tic_ceil_div(args->k, tic_most(1, tic_ceil_div(args->k, kc))),
@@ -104,7 +111,10 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     s.steps = tic_gemm_steps(micro, s.block);
     s.vectors = micro->lanes > 0 ? micro->tile_n / micro->lanes : 1;
     s.blocks = args->k > 0 ? tic_ceil_div(args->k, s.block) : 1;
-    s.span = s.direct ? 1 : s.blocks;
+    s.span = !s.direct          ? s.blocks
+             : s.packed == NULL ? 1
+                                : tic_least(s.blocks, tic_most(1, SPAN / tic_most(1, s.block)));
+    s.b_lines = tic_ceil_div(micro->tile_n * 4, TIC_GEMM_LINE);
     const int64_t panels = tic_ceil_div(args->n, micro->tile_n);
     const int64_t each = s.own_columns ? tic_ceil_div(panels, threads) : panels;
     s.columns = tic_round_up(tic_least(nc, each * micro->tile_n), micro->tile_n);
@@ -116,8 +126,9 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     s.band = tic_least(tic_ceil_div(mc, micro->tile_m), s.tiles);
     s.a_block = tic_gemm_steps_bytes(micro, s.block, 1);
     s.strip = tic_least(tic_round_up(STRIP, micro->tile_n), s.columns);
-    plan_a(&s, deepest(&s, kc));
-    plan_b(&s, deepest(&s, kc), threads);
+    const int64_t longest = longest_span(&s, kc);
+    plan_a(&s, longest);
+    plan_b(&s, longest, threads);
     const size_t slots = (size_t)(s.band * micro->tile_m * s.strip);
     s.own_bytes = s.a_bytes + tic_align_up(slots * sizeof(float));
     return s;

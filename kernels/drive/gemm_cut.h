@@ -3,7 +3,10 @@
 #pragma once
 #include "kernels/drive/gemm.h"
 
-enum { TIC_GEMM_LINE = 64 }; /* bytes of a cache line */
+enum {
+    TIC_GEMM_LINE = 64,  /* bytes of a cache line */
+    TIC_GEMM_DEEP = 512, /* steps of a block of a direct product that packs, at most */
+};
 
 typedef struct tic_gemm_cut { /* everything about the call that the threads share */
     const tic_gemm_args *args;
@@ -22,6 +25,7 @@ typedef struct tic_gemm_cut { /* everything about the call that the threads shar
     int64_t height, higher;             /* of a tile; so many first ones have a row more */
     int64_t strip;                      /* columns, in whole panels */
     int64_t lda, ldb;                   /* bytes, as the micro-kernel has them */
+    int64_t b_lines;                    /* cache lines of a step of B's panel */
     size_t a_tile, b_panel;             /* bytes from tile to tile of a block, panel to panel */
     size_t a_block, b_block;            /* from block to block of a row, of a panel */
     size_t a_bytes, b_bytes, own_bytes; /* A's block; B's; A's and the gathered tiles of a thread */
@@ -31,6 +35,9 @@ typedef struct tic_gemm_cut { /* everything about the call that the threads shar
 
 tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
                              const tic_gemm_args *args, int threads);
+
+/* Values of p in a block, at most, of a product whose plan says kc. */
+int64_t tic_gemm_block(const tic_gemm_micro *micro, bool direct, bool packed, int64_t kc);
 
 /* Steps of the micro-kernel that k values of p make, the last padded. */
 static inline int64_t tic_gemm_steps(const tic_gemm_micro *micro, int64_t k) {

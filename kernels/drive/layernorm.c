@@ -34,7 +34,7 @@ TIC_RUN(tic_layernorm_drive) {
 /* sum[0..n) += the n columns of each of `chunks` rows of partial, in order. Most rows are in
  * another core's cache: they are asked for ahead. */
 static void add_chunks(int64_t chunks, int64_t n, const float *partial, int64_t ld, float *sum) {
-    enum { AHEAD = 8, LINE = 16 };
+    enum { AHEAD = 8 /* rows */, LINE = 16 /* floats of a cache line */ };
     double total[COLUMNS];
     for (int64_t c = 0; c < chunks && c < AHEAD; c++)
         for (int64_t j = 0; j < n; j += LINE)

@@ -41,14 +41,15 @@ ALWAYS_INLINE double steps(const tic_adamw_args *a, int64_t first, int64_t last,
     const vf rest1 = vf_set((float)(1 - (double)a->beta1));
     const vf rest2 = vf_set((float)(1 - (double)a->beta2));
     const vf decay = vf_set((float)(1 - (double)a->lr * a->weight_decay));
-    const bool decays = isfinite(a->grad_scale) && isfinite(rate) && a->eps > 0; /* else 0 is NaN */
+    /* 0 times infinity and 0 over 0 are NaN, and must reach w */
+    const bool may_skip = isfinite(a->grad_scale) && isfinite(rate) && a->eps > 0;
     int64_t at = 0;
     for (int64_t i = first; i < last; i += VF_LANES, at = (at + VF_LANES) % PARTS) {
         const int64_t n = last - i < VF_LANES ? last - i : VF_LANES;
         const vf gradient = vf_load_as(a->g, TIC_F32, i, n);
         const vf old_m = vf_load_as(a->m, TIC_F32, i, n), old_v = vf_load_as(a->v, TIC_F32, i, n);
         const vf old_w = vf_load_as(a->w, TIC_F32, i, n);
-        if (decays && vf_all_clear((vu)gradient | (vu)old_m | (vu)old_v)) {
+        if (may_skip && vf_all_clear((vu)gradient | (vu)old_m | (vu)old_v)) {
             vf_store_as(a->w, TIC_F32, i, old_w * decay, n);
             continue;
         }

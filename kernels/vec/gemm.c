@@ -28,8 +28,6 @@ ALWAYS_INLINE vf load_values(const tic_gemm_panel *panel, tic_dtype type, bool r
 #define SHUFFLE_(...) __builtin_shufflevector(__VA_ARGS__)
 
 #if defined(__AVX512F__)
-#define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
 #define TRANSPOSE(square)                                                                          \
     EXCHANGE(1, (0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),                       \
              (1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))                          \
@@ -40,15 +38,11 @@ ALWAYS_INLINE vf load_values(const tic_gemm_panel *panel, tic_dtype type, bool r
     EXCHANGE(8, (0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),                          \
              (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
 #elif defined(__AVX2__)
-#define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14
-#define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15
 #define TRANSPOSE(square)                                                                          \
     EXCHANGE(1, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))                          \
     EXCHANGE(2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))                          \
     EXCHANGE(4, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
 #else
-#define EVEN_LANES 0, 2, 4, 6
-#define ODD_LANES 1, 3, 5, 7
 #define TRANSPOSE(square)                                                                          \
     EXCHANGE(1, (0, 4, 2, 6), (1, 5, 3, 7))                                                        \
     EXCHANGE(2, (0, 1, 4, 5), (2, 3, 6, 7))
@@ -68,13 +62,12 @@ ALWAYS_INLINE vu load_steps(const tic_gemm_panel *panel, tic_panel kind, tic_dty
         memcpy(&whole, (const tic_bf16 *)panel->from + at, sizeof whole);
         return whole;
     }
-    vf low = load_values(panel, type, false, at, clip(n, VF_LANES));
-    vf high = load_values(panel, type, false, at + VF_LANES, clip(n - VF_LANES, VF_LANES));
-#if defined(__AVX512BF16__)
-    return (vu)_mm512_cvtne2ps_pbh(high, low);
+#if defined(__AVX512BF16__) /* the only tier with micro-kernels that take pairs */
+    return (vu)_mm512_cvtne2ps_pbh(
+        load_values(panel, type, false, at + VF_LANES, clip(n - VF_LANES, VF_LANES)),
+        load_values(panel, type, false, at, clip(n, VF_LANES)));
 #else
-    return vf_pair_bf16(__builtin_shufflevector(low, high, EVEN_LANES),
-                        __builtin_shufflevector(low, high, ODD_LANES));
+    __builtin_unreachable();
 #endif
 }
 
@@ -204,11 +197,16 @@ ALWAYS_INLINE void pack_as(const tic_gemm_panel *panel, tic_panel kind, tic_dtyp
 }
 
 static void pack(const tic_gemm_panel *panel) {
-    if (panel->kind == TIC_PANEL_PAIRS && panel->type == TIC_BF16)
-        pack_as(panel, TIC_PANEL_PAIRS, TIC_BF16, false);
-    else if (panel->kind == TIC_PANEL_PAIRS)
-        pack_as(panel, TIC_PANEL_PAIRS, TIC_F32, true);
-    else if (panel->type == TIC_BF16)
+#if defined(__AVX512BF16__)
+    if (panel->kind == TIC_PANEL_PAIRS) {
+        if (panel->type == TIC_BF16)
+            pack_as(panel, TIC_PANEL_PAIRS, TIC_BF16, false);
+        else
+            pack_as(panel, TIC_PANEL_PAIRS, TIC_F32, false);
+        return;
+    }
+#endif
+    if (panel->type == TIC_BF16)
         pack_as(panel, TIC_PANEL_F32, TIC_BF16, false);
     else if (panel->round)
         pack_as(panel, TIC_PANEL_F32, TIC_F32, true);

@@ -1,6 +1,7 @@
 /* Vectors of floats, one width a tier: portable 4 lanes (no FMA), avx2 8, avx512 16. A file of
  * kernels/vec/ includes this, is compiled once a tier, and its results then depend on the tier
- * only. Conversions to bf16 use integer arithmetic, so that their bits agree on every tier.
+ * only; elsewhere it is the portable one. Conversions to bf16 have the same bits on every tier but
+ * avx512bf16, whose instruction takes denormals for zeros.
  *
  *   vf, vi            LANES floats, LANES int32 (comparisons of vf yield a vi of 0 and -1)
  *   vf_load_part      the first n elements (0 <= n <= LANES), zeros after; touches no others

@@ -87,29 +87,44 @@ Test(adamw, edges) {
     tic_ctx_free(ctx);
 }
 
-/* Where a whole vector has neither gradient nor moments a variant may leave them alone: weights
- * decay all the same, neighbours are not taken for such, and nothing times infinity is NaN. */
+/* Groups of 48 elements, each with some of gradient and both moments zero: where a whole vector has
+ * none of them a variant may leave it alone, and nowhere else. Nothing times infinity, and nothing
+ * over nothing, are NaN all the same. */
 Test(adamw, what_has_no_moments_only_decays) {
     tic_ctx *ctx = check_ctx(2);
     for (int variant = -1; (variant = check_next(ctx, TIC_OP_ADAMW, variant)) >= 0;) {
+        double w[N], m[N], v[N];
         tic_adamw_args a = make(N);
-        float *w = normals(N, 1, 1);
-        a.zero_grad = true;
-        for (int64_t i = 0; i < N; i++)
-            if (i / 48 % 2 == 0 && i != 100)
-                a.g[i] = a.m[i] = a.v[i] = 0;
-        const float decay = (float)(1 - (double)a.lr * a.weight_decay);
-        CHECK_OK(tic_adamw(ctx, &a, err));
         for (int64_t i = 0; i < N; i++) {
-            const bool idle = i / 48 % 2 == 0 && i != 100;
-            cr_assert(check_near(a.w[i], w[i] * decay, 2 * EPS * fabsf(w[i])) == idle, "w[%d]",
-                      (int)i);
-            cr_assert((a.m[i] == 0) == idle && (a.v[i] == 0) == idle && a.g[i] == 0, "%d", (int)i);
+            const int zeros = (int)(i / 48 % 8); /* bits: g, m, v; one gradient is not */
+            a.g[i] = zeros & 1 && i != 340 ? -0.0f : a.g[i];
+            a.m[i] = zeros & 2 ? 0 : a.m[i];
+            a.v[i] = zeros & 4 ? 0 : a.v[i];
+            w[i] = a.w[i], m[i] = a.m[i], v[i] = a.v[i];
         }
-        a.grad_scale = INFINITY; /* times no gradient is NaN, and must show */
+        a.zero_grad = true;
+        const float *g = copy_of(a.g, N);
         CHECK_OK(tic_adamw(ctx, &a, err));
+        by_hand(&a, g, w, m, v);
+        for (int64_t i = 0; i < N; i++) {
+            const double bound = 16 * EPS * (fabs(w[i]) + 1); /* a dozen roundings */
+            cr_assert(check_near(a.w[i], w[i], bound), "w[%d]: %g, not %g", (int)i, a.w[i], w[i]);
+            cr_assert(check_near(a.m[i], m[i], 4 * EPS) && check_near(a.v[i], v[i], 4 * EPS));
+            cr_assert(a.g[i] == 0 && !signbit(a.g[i]), "g[%d]", (int)i);
+        }
+        memset(a.g, 0, N * sizeof *a.g);
+        memset(a.m, 0, N * sizeof *a.m);
+        memset(a.v, 0, N * sizeof *a.v);
+        tic_adamw_args infinite = a, no_eps = a;
+        infinite.grad_scale = INFINITY;
+        no_eps.eps = 0;
+        CHECK_OK(tic_adamw(ctx, &no_eps, err));
         for (int64_t i = 0; i < N; i++)
-            cr_assert(isnan(a.w[i]), "w[%d]", (int)i);
+            cr_assert(isnan(a.w[i]), "w[%d] without eps", (int)i);
+        memcpy(a.w, normals(N, 1, 1), N * sizeof *a.w);
+        CHECK_OK(tic_adamw(ctx, &infinite, err));
+        for (int64_t i = 0; i < N; i++)
+            cr_assert(isnan(a.w[i]), "w[%d] times infinity", (int)i);
     }
     tic_ctx_free(ctx);
 }
