@@ -34,7 +34,7 @@ def import_libraries():
     except ImportError as missing:
         sys.exit(
             f"{missing.name} is missing from {sys.executable}; PyTorch is only needed to compare "
-            "with it: pip install torch==2.13.0 ftfy regex tqdm wcwidth && "
+            "with it: pip install torch==2.13.0 numpy ftfy regex tqdm wcwidth && "
             "pip install --no-deps open_clip_torch==3.3.0 timm huggingface_hub"
         )
 
