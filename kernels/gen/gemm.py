@@ -77,7 +77,7 @@ class Tile:
                 pair = (at, self.sum(i, j)) if load else (self.sum(i, j), at)
                 out.append("vmovups %s, %s" % pair)
             if i + 1 < self.rows:
-                out.append("lea (%[row],%[ldc],4), %[row]")
+                out.append("add %[row_bytes], %[row]")
         return out
 
 
@@ -104,10 +104,11 @@ def function(out, tile, name, across):
     for p in pointers:
         out.line(f"    const char *a{p} = (const char *)a" + (f" + {p} * lda;" if p else ";"))
     out.line("    const void *next = ahead->next, *const *rows = ahead->rows;")
+    out.line("    const int64_t row_bytes = 4 * ldc; /* in memory: with a frame pointer no register is left */")
     out.line("    float *row;")
     inout = ", ".join([f'[a{p}] "+r"(a{p})' for p in pointers] + ['[b] "+r"(b)', '[k] "+r"(k)'])
     operands = f': {inout}, [next] "+r"(next), [rows] "+r"(rows), [row] "=&r"(row)\n        '
-    operands += ': [lda] "r"(lda), [ldb] "r"(ldb), [c] "m"(c), [ldc] "r"(ldc), [add] "m"(add), '
+    operands += ': [lda] "r"(lda), [ldb] "r"(ldb), [c] "m"(c), [row_bytes] "m"(row_bytes), [add] "m"(add), '
     operands += '[next_step] "r"(ahead->step)\n        '
     operands += f': {tile.isa.clobbers(min(tile.used, tile.isa.registers))}, "cc", "memory"'
     out.asm(lines, operands)
