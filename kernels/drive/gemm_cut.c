@@ -61,7 +61,8 @@ static int64_t longest_span(const tic_gemm_cut *s, int64_t kc) {
     return s->direct ? tic_least(whole, span + unit) : whole;
 }
 
-static void plan_a(tic_gemm_cut *s, int64_t longest) {
+/* Spans have at most so many blocks, for no lesser k more. */
+static void plan_a(tic_gemm_cut *s, int64_t longest, int64_t most_blocks) {
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
     s->along = micro->along != NULL && args->trans != TIC_TN;
@@ -77,7 +78,7 @@ static void plan_a(tic_gemm_cut *s, int64_t longest) {
         s->lda = micro->tile_m * 4;
         s->a_tile = tic_align_up(tic_gemm_steps_bytes(micro, s->block, micro->tile_m));
         s->a_bytes = (size_t)s->band * (tic_gemm_steps_bytes(micro, longest, micro->tile_m) +
-                                        (size_t)s->span * TIC_ALIGN);
+                                        (size_t)most_blocks * TIC_ALIGN);
         s->a_bytes += TIC_GEMM_SLACK;
     }
     s->a_bytes = tic_align_up(s->a_bytes);
@@ -127,7 +128,7 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     s.a_block = tic_gemm_steps_bytes(micro, s.block, 1);
     s.strip = tic_least(tic_round_up(STRIP, micro->tile_n), s.columns);
     const int64_t longest = longest_span(&s, kc);
-    plan_a(&s, longest);
+    plan_a(&s, longest, s.direct && s.packed == NULL ? 1 : tic_most(1, tic_ceil_div(args->k, kc)));
     plan_b(&s, longest, threads);
     const size_t slots = (size_t)(s.band * micro->tile_m * s.strip);
     s.own_bytes = s.a_bytes + tic_align_up(slots * sizeof(float));

@@ -229,27 +229,34 @@ Test(gemm, threads_do_not_change_a_bit) {
 }
 
 /* What is booked for the longest k is enough for every shorter one, wherever it is cut: where sums
- * go to C, and where they are gathered before a bias is added. */
+ * go to C, where they are gathered before a bias is added, and where the weight came packed. */
 static void check_scratch(tic_ctx *unused, const tic_variant *variant) {
     static const char *const knobs[] = {" kc=768 mc=96 nc=4096", " kc=17 mc=96 nc=4096"};
     float bias;
     setup one = {.m = 1, .n = 1, .k = 1};
     check_case(unused, &one);
-    for (int which = 0; which < 4; which++) {
+    for (int which = 0; which < 6; which++) {
         tic_plan *plan;
-        tic_ctx *ctx = with_knobs(variant, knobs[which / 2], 2, &plan);
+        tic_ctx *ctx = with_knobs(variant, knobs[which % 2], 2, &plan);
         size_t before = 0;
         for (int64_t k = 1; k < 6000; k += 7) {
             tic_gemm_args args = {.trans = TIC_TN, .m = 512, .n = 385, .k = k};
             args.precision = variant->info.precisions & 1u << TIC_F32 ? TIC_F32 : TIC_BF16;
             args.a = (tic_mat){NULL, TIC_F32, 512};
             args.b = args.c = (tic_mat){NULL, TIC_F32, 385};
-            args.bias = which % 2 == 0 ? NULL : &bias;
-            args.accumulate = args.bias == NULL;
+            args.bias = which / 2 == 1 ? &bias : NULL;
+            args.accumulate = which / 2 == 0;
+            tic_packed packed;
+            if (which / 2 == 2) {
+                args.trans = TIC_NN;
+                args.a.ld = 6144; /* rows share cache sets: copied, not read in place */
+                packed = tic_gemm_packing(ctx, &args);
+                args.packed_b = packed.bytes > 0 ? &packed : NULL;
+            }
             const size_t bytes = tic_gemm_scratch(ctx, &args);
             if (variant->run == tic_gemm_blocked)
                 cr_assert_geq(bytes, before, "%s%s: %zu bytes at k %lld, %zu before",
-                              variant->info.name, knobs[which / 2], bytes, (long long)k, before);
+                              variant->info.name, knobs[which % 2], bytes, (long long)k, before);
             before = bytes;
         }
         tic_ctx_free(ctx);
