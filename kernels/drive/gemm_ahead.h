@@ -44,24 +44,14 @@ static inline void tic_gemm_list_epilogue(tic_gemm_row_list *list, const tic_gem
         tic_gemm_list_rows(list, pre->data, pre->type, pre->ld, tile);
 }
 
-/* Prefetches at once what the micro-kernel does not get to, and ends the list. Inlined by force, as
- * the next one: gcc 12 takes a function of prefetches for one without effects and drops it. */
+/* Prefetches at once what the micro-kernel does not get to, and ends the list. Inlined by force:
+ * gcc 12 takes a function of prefetches for one without effects and drops it. */
 static inline __attribute__((always_inline)) void
 tic_gemm_prefetch_rest(tic_gemm_row_list *list, const tic_gemm_micro *micro, int64_t gets_to) {
     for (; list->count > gets_to; list->count--)
         for (int x = 0; x < micro->tile_n * 4; x += TIC_GEMM_LINE)
             __builtin_prefetch((const void *)((uintptr_t)list->at[list->count - 1] + (uintptr_t)x));
     list->at[list->count] = &list->at[list->count];
-}
-
-/* Prefetches the tile's part of one matrix at once. */
-static inline __attribute__((always_inline)) void
-tic_gemm_prefetch_tile(const void *data, tic_dtype type, int64_t ld, const tic_gemm_tile *tile) {
-    for (int y = 0; y < tile->rows; y++) {
-        const uintptr_t row = tic_gemm_address(data, type, ld, tile->i0 + y, tile->j0);
-        for (size_t x = 0; x < (size_t)tile->cols * tic_dtype_size(type); x += TIC_GEMM_LINE)
-            __builtin_prefetch((const void *)(row + x));
-    }
 }
 
 /* A part of Aᵀ or B that is packed next: a row for each value of p. */

@@ -326,8 +326,7 @@ static uint64_t direct_tile(const shape *s, const pass *x, int64_t i, const tic_
     return issued;
 }
 
-/* Sums that begin as C wait for it: it is prefetched a tile before, and at once where that tile is
- * soon done. */
+/* Sums that begin as C wait for it: it is prefetched a tile before. */
 static void prefetch_c(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile,
                        tic_gemm_row_list *list) {
     const tic_gemm_args *args = s->args;
@@ -344,9 +343,7 @@ static void prefetch_c(const shape *s, const pass *x, int64_t i, const tic_gemm_
     next.cols = (int)tic_least(s->micro->tile_n, args->n - next.j0);
     if (!args->accumulate && x->piece->block + x->j == 0)
         next = *tile; /* written only: after the product */
-    if (next.cols > 0 && s->shallow)
-        tic_gemm_prefetch_tile(args->c.data, args->c.type, args->c.ld, &next);
-    else if (next.cols > 0)
+    if (next.cols > 0)
         tic_gemm_list_rows(list, args->c.data, args->c.type, args->c.ld, &next);
 }
 
