@@ -30,6 +30,7 @@ constexpr char kHelp[] =
     "  --benchmark_min_time=X     seconds measured for each row (0.05), in --samples parts\n"
     "  --samples N                samples of a row, each between two calibrations (5)\n"
     "  --threads N                0: one per core (default)\n"
+    "  --isa NAME                 as if the CPU had no more: portable, avx2, avx512, avx512_bf16\n"
     "  --scaling                  also time one thread, in turn: counter `scaling`\n"
     "  --plan FILE                what `ticlip tune` wrote, over what is shipped: decides `auto`\n"
     "  --benchmark_format=json    for performance_page.py\n";
@@ -232,6 +233,8 @@ tic_status TakeValue(const std::string &flag, const char *value, tic_error *err)
     double number = 0;
     if (flag == "--plan") {
         flags.plan = value;
+    } else if (flag == "--isa") {
+        return LimitIsa(value, err);
     } else if (flag == "--threads") {
         TIC_TRY(ParseNumber(flag, value, 0, 1024, &number, err));
         flags.threads = static_cast<int>(number);
@@ -254,7 +257,8 @@ tic_status TakeFlags(int *argc, char **argv, tic_error *err) {
             flags.all = true;
         } else if (flag == "--scaling") {
             flags.scaling = true;
-        } else if (flag == "--threads" || flag == "--samples" || flag == "--plan") {
+        } else if (flag == "--threads" || flag == "--samples" || flag == "--plan" ||
+                   flag == "--isa") {
             if (++i == *argc)
                 return tic_fail(err, TIC_EUSAGE, "%s needs a value", flag.c_str());
             TIC_TRY(TakeValue(flag, argv[i], err));

@@ -20,15 +20,16 @@
 namespace {
 
 constexpr char kHelp[] =
-    "usage: bench_step [--threads N] [--plan FILE] [Google Benchmark's flags]\n"
-    "       bench_step [--threads N] [--plan FILE] [--seconds X] --profile CASE | --profile-shapes "
-    "CASE\n"
+    "usage: bench_step [--threads N] [--plan FILE] [--isa NAME] [Google Benchmark's flags]\n"
+    "       bench_step [--threads N] [--plan FILE] [--isa NAME] [--seconds X] --profile CASE |\n"
+    "                  --profile-shapes CASE\n"
     "       bench_step --config MODEL\n"
     "       bench_step --list\n"
     "\n"
     "Times training steps; CASE is MODEL/BATCH/PRECISION/CAPTIONS, one of --list.\n"
     "  --threads N            0: one per core (default)\n"
     "  --plan FILE            what `ticlip tune` wrote; without it the plan that is shipped\n"
+    "  --isa NAME             as if the CPU had no more: portable, avx2, avx512, avx512_bf16\n"
     "  --profile CASE         a step's time by operation and purpose\n"
     "  --profile-shapes CASE  the same for each shape and variant\n"
     "  --seconds X            profile at least so long (2)\n"
@@ -145,6 +146,8 @@ tic_status TakeValue(const std::string &flag, const char *value, tic_error *err)
         TIC_TRY(ParseNumber(flag, value, 0, 3600, &flags.seconds, err));
     } else if (flag == "--plan") {
         flags.plan = value;
+    } else if (flag == "--isa") {
+        return LimitIsa(value, err);
     } else if (flag == "--config") {
         flags.config = value;
     } else {
@@ -162,7 +165,8 @@ tic_status TakeFlags(int *argc, char **argv, tic_error *err) {
         if (flag == "--list") {
             flags.list = true;
         } else if (flag == "--threads" || flag == "--seconds" || flag == "--config" ||
-                   flag == "--plan" || flag == "--profile" || flag == "--profile-shapes") {
+                   flag == "--plan" || flag == "--profile" || flag == "--profile-shapes" ||
+                   flag == "--isa") {
             if (++i == *argc)
                 return tic_fail(err, TIC_EUSAGE, "%s needs a value", flag.c_str());
             TIC_TRY(TakeValue(flag, argv[i], err));

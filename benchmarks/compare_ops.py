@@ -16,7 +16,8 @@ import statistics
 import subprocess
 import sys
 
-from comparison import BUILD, HERE, benchmark, fail, machine_of, print_table, ratio_of, spread
+from comparison import BUILD, HERE, TORCH_ISA, benchmark, fail, machine_of, print_table, ratio_of
+from comparison import spread, torch_environment
 
 
 def attention(tokens, sequences, heads, causal):
@@ -85,6 +86,7 @@ class Torch:
             stdout=pipe,
             stderr=pipe,
             text=True,
+            env=torch_environment(args.isa),
         )
         self.about = self.answer()
 
@@ -104,6 +106,7 @@ class Torch:
 def run_ticlip(args, rows):
     flags = ["--threads", str(args.threads), f"--benchmark_min_time={args.seconds}"]
     flags += ["--plan", args.plan] if args.plan else []
+    flags += ["--isa", args.isa] if args.isa else []
     rows, context = benchmark(args.bench, [f"{row}/auto" for row in rows], *flags)
     return rows, context
 
@@ -146,6 +149,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.3, help="of each turn, at least")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--plan", help="what `ticlip tune` wrote")
+    parser.add_argument("--isa", choices=TORCH_ISA, help="both kept to it, for CPUs that have more")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

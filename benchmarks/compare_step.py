@@ -18,7 +18,8 @@ import statistics
 import sys
 import tempfile
 
-from comparison import BUILD, HERE, benchmark, machine_of, output_of, print_table, ratio_of, spread
+from comparison import BUILD, HERE, TORCH_ISA, benchmark, machine_of, output_of, print_table
+from comparison import ratio_of, spread, torch_environment
 
 DEFAULT_CASES = tuple(
     f"{model}/{precision}/{captions}"
@@ -31,6 +32,7 @@ DEFAULT_CASES = tuple(
 def run_ticlip(args, case, threads):
     flags = ["--threads", str(threads), f"--benchmark_min_time={args.seconds}"]
     flags += ["--plan", args.plan] if args.plan else []
+    flags += ["--isa", args.isa] if args.isa else []
     rows, context = benchmark(args.bench, [case], *flags)
     return rows[0], context
 
@@ -40,7 +42,7 @@ def run_torch(args, case, config):
     command = [args.python, str(HERE / "peers" / "torch_step.py"), config, "--batch", batch]
     command += ["--precision", precision, "--captions", captions]
     command += ["--seconds", str(args.seconds), "--threads", str(args.threads)]
-    return json.loads(output_of(command))
+    return json.loads(output_of(command, torch_environment(args.isa)))
 
 
 def compare(args, case, folder):
@@ -89,6 +91,7 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--plan", help="what `ticlip tune` wrote")
     parser.add_argument("--scaling", action="store_true", help="one thread too")
+    parser.add_argument("--isa", choices=TORCH_ISA, help="both kept to it, for CPUs that have more")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

@@ -1,6 +1,7 @@
 """What the comparisons with PyTorch share: running programs, the machine, tables of ratios."""
 
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -14,8 +15,8 @@ def fail(text):
     sys.exit(f"{pathlib.Path(sys.argv[0]).stem}: {text}")
 
 
-def output_of(command):
-    done = subprocess.run(command, capture_output=True, text=True)
+def output_of(command, env=None):
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
         fail(f"{command[0]} failed: {lines[-1] if lines else done.returncode}")
@@ -39,6 +40,21 @@ def benchmark(program, filters, *flags):
     return rows, report["context"]
 
 
+# What keeps PyTorch and its libraries to an instruction set, as --isa keeps ticlip.
+TORCH_ISA = {
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+    },
+}
+
+
+def torch_environment(isa):
+    """The environment of a PyTorch that has no more than `isa`; None: as it chooses."""
+    return os.environ | TORCH_ISA[isa] if isa else None
+
+
 def ratio_of(theirs, ours):
     """Median, least and greatest of theirs / ours, round by round."""
     ratios = [a / b for a, b in zip(theirs, ours)]
@@ -56,7 +72,8 @@ def spread(result):
 
 def machine_of(context):
     """The machine of a benchmark's context, in words."""
-    return f"{context['cpu']}, {context['isa']}, {context['threads']} threads"
+    kept = f" (of {context['isa_of_cpu']})" if "isa_of_cpu" in context else ""
+    return f"{context['cpu']}, {context['isa']}{kept}, {context['threads']} threads"
 
 
 def print_table(rows, markdown, out=sys.stdout):

@@ -140,8 +140,9 @@ def torch_version(results):
 
 def machine_text(results):
     machine = results["machine"]
+    kept = f", kept to it: it has {machine['isa_of_cpu']}" if "isa_of_cpu" in machine else ""
     return (
-        f"{machine['cpu']}; {machine['isa']}; {machine['threads']} threads of {machine['cores']} "
+        f"{machine['cpu']}; {machine['isa']}{kept}; {machine['threads']} threads of {machine['cores']} "
         f"cores; compiler {machine['compiler']}"
     )
 

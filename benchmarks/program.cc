@@ -19,6 +19,27 @@ void WaitAsTiclipDoes(char **argv) {
         execv("/proc/self/exe", argv);
 }
 
+// What the CPU has, before a limit.
+static std::string whole_isa;
+
+tic_status LimitIsa(const std::string &name, tic_error *err) {
+    constexpr unsigned kAll = TIC_ISA_AMX_BF16 * 2 - 1;
+    const unsigned whole = tic_cpu_get()->isa;
+    for (unsigned tiers = 0; tiers <= kAll; tiers = tiers << 1 | 1)
+        if (name == tic_isa_name(tiers)) {
+            if ((tiers & ~whole) != 0)
+                return tic_fail(err, TIC_EUSAGE, "--isa %s: this CPU has %s only", name.c_str(),
+                                tic_isa_name(whole));
+            if (tiers != whole)
+                whole_isa = tic_isa_name(whole);
+            tic_cpu_limit(tiers);
+            return TIC_OK;
+        }
+    return tic_fail(err, TIC_EUSAGE,
+                    "--isa %s is not portable, avx2, avx512, avx512_bf16 or amx_bf16",
+                    name.c_str());
+}
+
 tic_status TakePlan(const std::string &path, int threads, tic_plan **plan, tic_error *err) {
     tic_ctx_options options{};
     tic_plan_source source{};
@@ -41,6 +62,8 @@ void DescribeMachine(int threads) {
     benchmark::AddCustomContext("cpu", std::string(cpu->brand) + ", family " + number(cpu->family) +
                                            " model " + number(cpu->model));
     benchmark::AddCustomContext("isa", tic_isa_name(cpu->isa));
+    if (!whole_isa.empty())
+        benchmark::AddCustomContext("isa_of_cpu", whole_isa);
     benchmark::AddCustomContext("threads", number(threads > 0 ? threads : cpu->cores));
     benchmark::AddCustomContext("cores", number(cpu->cores));
     benchmark::AddCustomContext("compiler", __VERSION__);

@@ -11,12 +11,15 @@ extern "C" {
 // OpenMP's threads wait as they do in ticlip itself (cli/main.c): sleeping, after a short spin.
 // Starts the program anew when the environment has to be set.
 void WaitAsTiclipDoes(char **argv);
+// --isa NAME: the whole process keeps to what a CPU of that tier has. Peers are told.
+tic_status LimitIsa(const std::string &name, tic_error *err);
 // The plan that ticlip itself would begin with here (tic_plan_choose): the shipped one, and over it
 // the lines of the file at `path` ("": none), which must be this machine's and this build's. The
 // plan is the caller's; what it was put together from stands in the context of Google Benchmark's
 // JSON.
 tic_status TakePlan(const std::string &path, int threads, tic_plan **plan, tic_error *err);
-// cpu, isa, threads, compiler and whether optimised, for the "context" of Google Benchmark's JSON.
+// cpu, isa and, where it was limited, the CPU's own, threads, compiler and whether optimised, for
+// the "context" of Google Benchmark's JSON.
 void DescribeMachine(int threads);
 // Whether `text` begins with `prefix`; *rest is what follows.
 bool StartsWith(const std::string &text, const char *prefix, std::string *rest);

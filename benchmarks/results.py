@@ -13,6 +13,7 @@ KINDS = {  # by the highest instruction set, as tic_isa_name has it
     "avx512_bf16": "avx512_bf16",
     "amx_bf16": "amx_bf16",
 }
+LIMITED = {"avx2": "avx2_limited"}  # of a CPU that has more, kept to it (--isa)
 MODELS = ("ViT-B-32", "ViT-B-16", "ViT-S-32", "ViT-Pico-8-40")
 SHOWN = {"ViT-Pico-8-40": "the demo model"}  # how a model is called on the page
 FORCED = ("peer:blis", "peer:openblas", "peer:onednn")
@@ -57,15 +58,15 @@ def record(kernels, steps, operations, profiles=()):
     bench_step --profile, which do not name the machine."""
     contexts = [report["context"] for report in kernels]
     contexts += [row["context"] for row in steps + operations]
-    machines = {(c["cpu"], c["isa"], c["threads"], c.get("plan")) for c in contexts}
+    machines = {(c["cpu"], c["isa"], c.get("isa_of_cpu"), c["threads"], c.get("plan")) for c in contexts}
     if len(machines) != 1:
         raise ValueError(f"results of {len(machines)} machines, numbers of threads or plans: {machines}")
     context = contexts[0]
-    keys = ("cpu", "isa", "cores", "threads", "compiler", "optimised")
+    keys = ("cpu", "isa", "isa_of_cpu", "cores", "threads", "compiler", "optimised")
     without = [{k: v for k, v in row.items() if k != "context"} for row in steps + operations]
     return {
-        "kind": KINDS[context["isa"]],
-        "machine": {key: context[key] for key in keys},
+        "kind": (LIMITED if "isa_of_cpu" in context else KINDS)[context["isa"]],
+        "machine": {key: context[key] for key in keys if key in context},
         "kernels": read_kernels(kernels),
         "steps": without[: len(steps)],
         "operations": without[len(steps) :],

@@ -6,6 +6,7 @@ import results as r
 
 COLUMNS = {
     "avx2": "AVX2 (Zen 3)",
+    "avx2_limited": "AVX2 on a CPU that has more",
     "avx512_bf16": "AVX-512 with BF16 (Zen 4)",
     "amx_bf16": "AMX",
 }
@@ -14,7 +15,7 @@ COLUMNS = {
 class Row:
     def __init__(self, what, figure, unit, avx2=None, bf16=None, amx=None):
         self.what, self.figure, self.unit = what, figure, unit  # unit: "%", "x"
-        self.targets = {"avx2": avx2, "avx512_bf16": bf16, "amx_bf16": amx}
+        self.targets = {"avx2": avx2, "avx2_limited": avx2, "avx512_bf16": bf16, "amx_bf16": amx}
 
     def text(self, value):
         return f"{value * 100:.1f} %" if self.unit == "%" else f"{value:.2f}x"

@@ -179,14 +179,14 @@ const tic_variant tic_registry[] = {
                  "generated: 12 sums in ymm registers"},
         .run = tic_gemm_blocked,
         GEMM_MICRO(tic_gemm_f32_avx2_6x16),
-        GEMM_KNOBS_IN_PLACE(384, 144, 4096, 384),
+        GEMM_KNOBS_IN_PLACE(768, 72, 4096, 384),
     },
     {
         .info = {"avx2-4x24", TIC_OP_GEMM, TIC_ISA_AVX2, BOTH,
                  "generated: 12 sums in ymm registers"},
         .run = tic_gemm_blocked,
         GEMM_MICRO(tic_gemm_f32_avx2_4x24),
-        GEMM_KNOBS_IN_PLACE(384, 144, 4096, 384),
+        GEMM_KNOBS_IN_PLACE(768, 72, 4096, 384),
     },
     {
         .info = {"blis-haswell-6x16", TIC_OP_GEMM, TIC_ISA_AVX2, BOTH,

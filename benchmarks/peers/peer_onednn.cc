@@ -5,11 +5,24 @@
 
 #include <unordered_map>
 
+namespace {
+
+const char *MostIsa(const std::string &isa) {
+    if (isa == "avx2")
+        return "AVX2";
+    if (isa == "avx512")
+        return "AVX512_CORE";
+    return isa == "amx_bf16" || isa == "avx512_bf16" ? "AVX512_CORE_BF16" : nullptr;
+}
+
+} // namespace
+
 std::vector<std::pair<std::string, std::string>> PeerEnvironment(const PeerMachine &machine) {
     std::vector<std::pair<std::string, std::string>> variables;
     variables.emplace_back("OMP_NUM_THREADS", std::to_string(machine.threads));
-    if (machine.forced && machine.isa == "amx_bf16")
-        variables.emplace_back("DNNL_MAX_CPU_ISA", "AVX512_CORE_BF16");
+    const char *most = MostIsa(machine.isa);
+    if (machine.forced && most != nullptr)
+        variables.emplace_back("DNNL_MAX_CPU_ISA", most);
     return variables;
 }
 

@@ -125,6 +125,11 @@ const tic_cpu *tic_cpu_get(void) {
     return &this_cpu;
 }
 
+void tic_cpu_limit(unsigned isa) {
+    pthread_once(&once, ask);
+    this_cpu.isa &= isa;
+}
+
 const char *tic_isa_name(unsigned isa) {
     if (isa & TIC_ISA_AMX_BF16)
         return "amx_bf16";

@@ -24,6 +24,9 @@ typedef struct tic_cpu {
 } tic_cpu;
 
 const tic_cpu *tic_cpu_get(void); /* asked once; threads may call it at any time */
+/* Takes all that `isa`, a mask, lacks from what this process has: what an older CPU would run. To
+ * be called before anything else of this library. */
+void tic_cpu_limit(unsigned isa);
 /* "portable", "avx2", "avx512", "avx512_bf16", "amx_bf16": the highest tier in the mask. */
 const char *tic_isa_name(unsigned isa);
 

@@ -85,13 +85,13 @@ const tic_packed *tic_gemm_packed_for(const tic_gemm_args *args, const tic_gemm_
 
 /* What a micro-kernel asks for while it multiplies; none of it is read. */
 typedef struct tic_gemm_ahead {
-    const void *next;        /* step s: the line at next + s * step, to L2 */
-    int64_t step;            /* bytes */
-    const void *const *rows; /* each TIC_GEMM_ROUND steps: as much of one as the tile is wide, to
-                                L1. The last entry holds its own address: no other core's line,
-                                since it is asked for until the end */
+    const void *next;        /* one line each micro->every steps, to L2: the next ... */
+    int64_t step;            /* ... so many bytes on */
+    const void *const *rows; /* each micro->round steps: as much of one as the tile is wide, to L1.
+                                The last entry holds its own address: no other core's line, since it
+                                is asked for until the end */
 } tic_gemm_ahead;
-enum { TIC_GEMM_ROUND = 4, TIC_GEMM_TALLEST = 16 }; /* rows of any micro-kernel's tile */
+enum { TIC_GEMM_TALLEST = 16 }; /* rows of any micro-kernel's tile */
 
 /* A tile of C: (add ? C : 0) + sum over k steps, in their order. A's element (row i, step s) stands
  * at a + i * lda + 4 s (`along`: A as it is, or its rows copied) or at a + s * lda + 4 i (`across`:
@@ -103,10 +103,11 @@ typedef void tic_gemm_run(int64_t k, const void *a, int64_t lda, const void *b, 
 /* The micro-kernels of one largest tile, tile_m x tile_n. */
 typedef struct tic_gemm_micro {
     int tile_m, tile_n;
-    int lanes;  /* there is one for each number of rows and of vectors of so many columns; 0: for
-                   whole tiles alone, across[0] (A's panels are then tile_m wide) */
-    int update; /* MACs that adding to a tile issues beside the product: BLIS adds beta C with
-                   FMAs, tile_m * tile_n of them; 0 where sums begin as C */
+    int lanes; /* there is one for each number of rows and of vectors of so many columns; 0: for
+                  whole tiles alone, across[0] (A's panels are then tile_m wide) */
+    int round, every; /* steps from one prefetch of tic_gemm_ahead to the next; 0: none */
+    int update;       /* MACs that adding to a tile issues beside the product: BLIS adds beta C with
+                         FMAs, tile_m * tile_n of them; 0 where sums begin as C */
     tic_gemm_format format;      /* of B; width = tile_n */
     tic_gemm_run *const *along;  /* [(rows - 1) * tile_n / lanes + vectors - 1], or NULL */
     tic_gemm_run *const *across; /* the same */

@@ -70,15 +70,17 @@ static inline tic_gemm_source tic_gemm_source_of(tic_mat mat, int64_t p, int64_t
 }
 
 /* What the thread packs after an item: A's next band, or the next block's B and A. Prefetched to L2
- * in portions: a line of each row that a tile's steps take, which of pairs is every other row. */
+ * in portions, one a tile: a line of each row, or of every so many rows as its prefetches are
+ * apart.
+ */
 typedef struct tic_gemm_sources {
     tic_gemm_source of[2];
     int64_t portions, done;
 } tic_gemm_sources;
 
-/* The next portion's first line; its others are *step bytes apart. `beside`, again and again, when
- * none is left. */
-static inline const void *tic_gemm_next_portion(tic_gemm_sources *sources, int64_t per_step,
+/* The next portion's first line; its others are *step bytes apart, `apart` rows. `beside`, again
+ * and again, when none is left. */
+static inline const void *tic_gemm_next_portion(tic_gemm_sources *sources, int64_t apart,
                                                 const void *beside, int64_t *step) {
     const tic_gemm_source *source = sources->of;
     int64_t n = sources->done;
@@ -86,9 +88,9 @@ static inline const void *tic_gemm_next_portion(tic_gemm_sources *sources, int64
     if (n == sources->portions)
         return beside;
     sources->done++;
-    if (n >= source->lines * per_step)
-        n -= source++->lines * per_step;
-    *step = per_step * source->row_bytes;
-    return (const void *)(source->from + (uintptr_t)(n % per_step * source->row_bytes) +
-                          (uintptr_t)(n / per_step) * TIC_GEMM_LINE);
+    if (n >= source->lines * apart)
+        n -= source++->lines * apart;
+    *step = apart * source->row_bytes;
+    return (const void *)(source->from + (uintptr_t)(n % apart * source->row_bytes) +
+                          (uintptr_t)(n / apart) * TIC_GEMM_LINE);
 }

@@ -215,7 +215,7 @@ typedef struct pass {
     const unsigned char *b, *next_b; /* the panel's block, and what is read of B after it */
     bool first;                      /* A is read for the first time */
     int64_t from, end;               /* tiles of the item */
-    int64_t next_step;               /* bytes of next_b for each of a tile's steps */
+    int64_t next_step;               /* bytes of next_b from one prefetch to the next */
     tic_gemm_sources *sources;       /* prefetched by the tiles that next_b does not need; NULL */
 } pass;
 
@@ -269,12 +269,13 @@ static const unsigned char *a_at(const shape *s, const pass *x, int64_t i, int64
 /* Runs the micro-kernel of the tile's size; returns the MACs it issued. Meanwhile it prefetches the
  * rows listed; and the tiles of a pass bring in what is read next of B, each its share, or while A
  * is read in place for the first time, its next rows. Where there are sources to be packed, a tile
- * brings in a line of each step of next_b, so that the last tiles are free for them. */
+ * brings in a line of next_b at each prefetch, so that the last tiles are free for them. */
 static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile,
                          tic_gemm_row_list *list, bool add, float *c, int64_t ldc) {
     const tic_gemm_micro *micro = s->micro;
     tic_gemm_run *const *family = s->along ? micro->along : micro->across;
-    const void *a = a_at(s, x, i, tile->i0), *next;
+    const void *a = a_at(s, x, i, tile->i0), *next = x->b;
+    const int64_t n = i - x->from;
     int64_t which = 0, size = micro->tile_m * micro->tile_n, next_step = TIC_GEMM_LINE;
     if (x->steps == 0) {
         for (int64_t r = 0; !add && r < micro->tile_m; r++)
@@ -287,18 +288,17 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
     }
     if (s->in_place && x->first && i + 1 < x->it->tiles) {
         next = (const char *)a + tile->rows * s->lda;
-    } else if (x->sources != NULL && i - x->from >= s->b_lines) {
-        next = tic_gemm_next_portion(x->sources, tic_panel_step(micro->format.panel), x->b,
-                                     &next_step);
-    } else if (s->b_in_place) { /* a column of lines a tile */
-        const int64_t n = i - x->from;
-        next = n < s->b_lines ? x->next_b + n * TIC_GEMM_LINE : x->b;
-        next_step = n < s->b_lines ? s->ldb : 0;
-    } else {
+    } else if (x->sources != NULL && n >= s->b_tiles) {
+        next = tic_gemm_next_portion(x->sources, s->portion, x->b, &next_step);
+    } else if (s->b_in_place) { /* a column of lines takes `every` tiles */
+        const int64_t every = micro->every;
+        next = n < s->b_tiles ? x->next_b + n / every * TIC_GEMM_LINE + n % every * s->ldb : x->b;
+        next_step = n < s->b_tiles ? every * s->ldb : 0;
+    } else if (micro->every > 0) {
         next_step = x->next_step;
-        next = x->next_b + (i - x->from) * x->steps * next_step;
+        next = x->next_b + n * (x->steps / micro->every) * next_step;
     }
-    tic_gemm_prefetch_rest(list, micro, micro->lanes > 0 ? x->steps / TIC_GEMM_ROUND : 0);
+    tic_gemm_prefetch_rest(list, micro, micro->round > 0 ? x->steps / micro->round : 0);
     const tic_gemm_ahead ahead = {next, next_step, list->at};
     family[which](x->steps, a, s->lda, x->b, s->ldb, add, c, ldc, &ahead);
     const int64_t length = x->steps * tic_panel_step(micro->format.panel);
@@ -392,7 +392,7 @@ static uint64_t do_strip(const shape *s, const gemm_piece *piece, const item *it
     const int64_t groups = tic_ceil_div(it->tiles, group);
     const bool gathers = piece->blocks > 1 && !s->direct; /* else a tile is finished at once */
     uint64_t issued = 0;
-    const int64_t spare = it->tiles - s->b_lines; /* tiles of a panel */
+    const int64_t spare = it->tiles - s->b_tiles; /* tiles of a panel */
     const int64_t busy = sources == NULL || spare <= 0 ? 0 : tic_ceil_div(sources->portions, spare);
     for (int64_t i = 0; i < piece->blocks * groups; i++) {
         const int64_t j = i / groups, from = i % groups * group;
@@ -403,7 +403,7 @@ static uint64_t do_strip(const shape *s, const gemm_piece *piece, const item *it
             x.sources = n + busy >= panels ? sources : NULL;
             x.next_step = group == 1 || x.sources != NULL
                               ? TIC_GEMM_LINE
-                              : tic_least(TIC_GEMM_LINE, s->micro->tile_n * 4 / (x.end - from));
+                              : tic_least(TIC_GEMM_LINE, s->every_bytes / (x.end - from));
             float *slots = it->gather + (gathers ? n * it->tiles * tile_size : 0);
             issued += do_panel(s, &x, slots, gathers ? tile_size : 0);
         }
@@ -444,8 +444,7 @@ static tic_gemm_sources packed_next(const shape *s, const gemm_piece *piece, con
     sources.of[0] = tic_gemm_source_of(s->args->a, p, row, row_of(s, next.tile + next.tiles) - row);
     if (!more && s->own_b)
         sources.of[1] = tic_gemm_source_of(s->args->b, p, piece->column, piece->columns);
-    sources.portions =
-        (sources.of[0].lines + sources.of[1].lines) * tic_panel_step(s->micro->format.panel);
+    sources.portions = (sources.of[0].lines + sources.of[1].lines) * s->portion;
     return sources;
 }
 

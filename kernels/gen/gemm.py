@@ -8,7 +8,11 @@ over for a compiler's own ideas. tests/kernels/spills.py checks what came of it.
 
 import common
 
-UNROLL = 4  # steps of a round of the inner loop: kernels/drive/gemm.h knows it
+# Steps of a round of the inner loop, and from one line prefetched to L2 to the next. A step of ymm
+# registers takes 6 cycles and 20 instructions; where another thread of the core takes every other cycle
+# of the front end, few more fit in.
+ROUND = {"ymm": 8, "zmm": 4}
+EVERY = {"ymm": 8, "zmm": 1}
 
 
 class Tile:
@@ -22,6 +26,9 @@ class Tile:
         self.spare = min(isa.registers - self.x, rows, 4)
         assert self.spare >= 1, "no register is left for A"
         self.used = self.x + self.spare
+        self.round, self.every = ROUND[isa.register], EVERY[isa.register]
+        # with registers to spare, four steps share an addition to their pointers
+        self.strided = isa.register == "ymm"
 
     def sum(self, i, j):
         return self.isa.reg(i * self.vectors + j)
@@ -35,21 +42,34 @@ class Tile:
         ]
 
     # A's element of row i at step u of an unrolled round. Rows in groups of three share a pointer.
-    @staticmethod
-    def along(i, u):
+    def along(self, i, u):
         base, rest = f"%[a{i // 3 * 3}]", i % 3
         return [f"{4 * u}({base})", f"{4 * u}({base},%[lda])", f"{4 * u}({base},%[lda],2)"][rest]
 
-    @staticmethod
-    def across(i, _):
-        return f"{4 * i}(%[a0])"
+    def across(self, i, u):
+        return f"{4 * i}{self.strip('a0', 'lda', u)}"
+
+    def strip(self, pointer, stride, u):
+        """Step u of what lies `stride` from step to step."""
+        if not self.strided:
+            return f"(%[{pointer}])"
+        p, far = f"%[{pointer}]", f"%[{pointer}_3]"
+        return [f"({p})", f"({p},%[{stride}])", f"({p},%[{stride}],2)", f"({far})"][u % 4]
+
+    def advance(self, pointer, stride, u):
+        """After step u of a round."""
+        if not self.strided:
+            return [f"add %[{stride}], %[{pointer}]"]
+        if u % 4 < 3:
+            return []
+        return [f"lea (%[{p}],%[{stride}],4), %[{p}]" for p in (pointer, pointer + "_3")]
 
     def step(self, layout, u):
         """One step: loads of B, then each of A's elements times all of them; a prefetch to L2."""
-        out = ["prefetcht1 (%[next])", "add %[next_step], %[next]"]
+        out = ["prefetcht1 (%[next])", "add %[next_step], %[next]"] if u % self.every == 0 else []
         for j in range(self.vectors):
-            out.append(f"vmovups {j * self.isa.bytes}(%[b]), {self.isa.reg(self.b + j)}")
-        out.append("add %[ldb], %[b]")
+            at = f"{j * self.isa.bytes}{self.strip('b', 'ldb', u)}"
+            out.append(f"vmovups {at}, {self.isa.reg(self.b + j)}")
         for i in range(self.rows):
             x = self.isa.reg(self.x + i % self.spare)
             out.append(f"vbroadcastss {layout(i, u)}, {x}")
@@ -81,37 +101,45 @@ class Tile:
         return out
 
 
-def function(out, tile, name, across):
+def body(tile, across):
+    """The lines of a micro-kernel."""
     layout = tile.across if across else tile.along
-    pointers = [0] if across else list(range(0, tile.rows, 3))
-    advance = lambda steps: [f"add ${4 * steps}, %[a{p}]" for p in pointers]
+    pointers = [] if across else list(range(0, tile.rows, 3))
+    along = lambda steps: [f"add ${4 * steps}, %[a{p}]" for p in pointers]
     lines = ["/* sums: C's, or zeros */", "cmpb $0, %[add]", "jz 1f"]
     lines += tile.each_of_c(True) + ["jmp 2f", "1:"] + tile.clear()
-    lines += [f"2: sub ${UNROLL}, %[k]", "jl 4f", f"/* {UNROLL} steps */", "3:"]
-    for u in range(UNROLL):
-        lines += tile.step(layout, u)
-        lines += ["add %[lda], %[a0]"] if across else []
-    lines += tile.ask() + ([] if across else advance(UNROLL))
-    lines += [f"sub ${UNROLL}, %[k]", "jge 3b"]
-    lines += [f"4: add ${UNROLL}, %[k]", "jz 6f", "/* one step */", "5:"]
-    lines += tile.step(layout, 0)
-    lines += ["add %[lda], %[a0]"] if across else advance(1)
+    lines += [f"2: sub ${tile.round}, %[k]", "jl 4f", f"/* {tile.round} steps */", "3:"]
+    for u in range(tile.round):
+        lines += tile.step(layout, u) + tile.advance("b", "ldb", u)
+        lines += tile.advance("a0", "lda", u) if across else []
+    lines += tile.ask() + along(tile.round)
+    lines += [f"sub ${tile.round}, %[k]", "jge 3b"]
+    lines += [f"4: add ${tile.round}, %[k]", "jz 6f", "/* one step */", "5:"]
+    lines += tile.step(layout, 0) + ["add %[ldb], %[b]"]
+    lines += ["add %[lda], %[a0]"] if across else along(1)
     lines += ["dec %[k]", "jnz 5b", "6:"]
-    lines += tile.each_of_c(False) + ["vzeroupper"]
+    return lines + tile.each_of_c(False) + ["vzeroupper"]
+
+
+def function(out, tile, name, across):
+    pointers = {f"a{p}": f"a + {p} * lda" for p in ([0] if across else range(0, tile.rows, 3))}
+    if tile.strided:
+        pointers["b_3"] = "b + 3 * ldb"
+        pointers |= {"a0_3": "a + 3 * lda"} if across else {}
     out.line(f"TIC_PRODUCT static void {name}(int64_t k, const void *a, int64_t lda, const void *b,")
     out.line(" " * (len(name) + 25) + "int64_t ldb, bool add, float *c, int64_t ldc,")
     out.line(" " * (len(name) + 25) + "const tic_gemm_ahead *ahead) {")
-    for p in pointers:
-        out.line(f"    const char *a{p} = (const char *)a" + (f" + {p} * lda;" if p else ";"))
+    for p, value in pointers.items():
+        out.line(f"    const char *{p} = (const char *){value};".replace(" + 0 * lda", ""))
     out.line("    const void *next = ahead->next, *const *rows = ahead->rows;")
     out.line("    const int64_t row_bytes = 4 * ldc; /* in memory: with a frame pointer no register is left */")
     out.line("    float *row;")
-    inout = ", ".join([f'[a{p}] "+r"(a{p})' for p in pointers] + ['[b] "+r"(b)', '[k] "+r"(k)'])
+    inout = ", ".join([f'[{p}] "+r"({p})' for p in pointers] + ['[b] "+r"(b)', '[k] "+r"(k)'])
     operands = f': {inout}, [next] "+r"(next), [rows] "+r"(rows), [row] "=&r"(row)\n        '
     operands += ': [lda] "r"(lda), [ldb] "r"(ldb), [c] "m"(c), [row_bytes] "m"(row_bytes), [add] "m"(add), '
     operands += '[next_step] "r"(ahead->step)\n        '
     operands += f': {tile.isa.clobbers(min(tile.used, tile.isa.registers))}, "cc", "memory"'
-    out.asm(lines, operands)
+    out.asm(body(tile, across), operands)
     out.line("}")
     out.line()
 
@@ -142,8 +170,8 @@ def generate(out, args):
         f"{fma}: C[rows, columns] = (add ? C : 0) + A B, a sum's products in the order of k.",
         "along_R_V: a row of A has its steps next to each other, rows are lda bytes apart.",
         "across_R_V: a step of A has its rows next to each other, steps are lda bytes apart.",
-        "Each step asks for the line at `next` to come to L2: what the driver reads soon;",
-        f"each round of {UNROLL} steps for one of the rows listed to come to L1: what the tile touches.",
+        f"Every {whole.every} steps ask for the line at `next` to come to L2: what the driver reads soon;",
+        f"each round of {whole.round} steps for one of the rows listed to come to L1: what the tile touches.",
     ]
     rates = [cycles(whole, 2)]
     if isa.register == "zmm":  # Zen 4's units are half as wide
@@ -152,7 +180,7 @@ def generate(out, args):
     common.header(out, about, whole.registers(), rates)
     out.block('#include "kernels/drive/gemm.h"')
     out.line()
-    out.line(f"_Static_assert(TIC_GEMM_ROUND == {UNROLL} && TIC_GEMM_TALLEST >= {args.rows}, \"as written\");")
+    out.line(f"_Static_assert(TIC_GEMM_TALLEST >= {args.rows}, \"as written\");")
     out.line()
     names = {False: [], True: []}
     for across in (False, True):
@@ -174,6 +202,8 @@ const tic_gemm_micro {name} = {{
     .tile_m = {args.rows},
     .tile_n = {columns},
     .lanes = {isa.lanes},
+    .round = {whole.round},
+    .every = {whole.every},
     .format = TIC_GEMM_FORMAT({panel}, {columns}, {unit}, {isa.name}),
     .along = along,
     .across = across,

@@ -39,6 +39,13 @@ class Kernels(unittest.TestCase):
             self.assertAlmostEqual(row["GMAC/s"] * row["us"] * 1e3, 32 * 512 * 768, delta=1e3)
             self.assertEqual("scaling" in row, "peer:" not in row["name"])
 
+    def test_isa_keeps_everything_to_it(self):
+        context, found = rows(KERNELS, f"--benchmark_filter=^{TINY}/f32/(auto|port|avx)", "--isa", "portable")
+        names = [row["name"].split("/iterations:")[0] for row in found]
+        self.assertEqual(names, [f"{TINY}/f32/auto", f"{TINY}/f32/portable"])
+        self.assertEqual(context["isa"], "portable")
+        self.assertTrue(context["plan"].startswith("portable"), context["plan"])
+
     def test_memory_bound_rows_are_shares_of_a_triad(self):
         _, found = rows(KERNELS, "--benchmark_filter=^l2norm/m8192,n512/f32/auto")
         self.assertEqual(len(found), 1)
@@ -54,7 +61,7 @@ class Kernels(unittest.TestCase):
         self.assertEqual(listed, wanted | {"l2norm_backward", "adamw"})
 
     def test_bad_flags_are_refused(self):
-        for flags in (["--nonsense"], ["--samples", "0"], ["--threads"], ["--plan", "/nowhere"]):
+        for flags in (["--nonsense"], ["--samples", "0"], ["--threads"], ["--plan", "/nowhere"], ["--isa", "sse"]):
             done = run(KERNELS, *flags)
             self.assertIn(done.returncode, (2, 3), flags)
             self.assertTrue(done.stderr.strip().splitlines()[-1].startswith("bench_kernels: "))

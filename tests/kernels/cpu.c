@@ -66,3 +66,12 @@ Test(cpu, contexts_respect_the_limit) {
         tic_ctx_free(ctx);
     }
 }
+
+/* Criterion runs each test in a process of its own. */
+Test(cpu, a_limit_holds_for_the_process) {
+    const unsigned all = tic_cpu_get()->isa;
+    tic_cpu_limit(TIC_ISA_AVX2);
+    cr_assert(tic_cpu_get()->isa == (all & TIC_ISA_AVX2));
+    tic_cpu_limit(TIC_ISA_PORTABLE);
+    cr_assert(tic_cpu_get()->isa == TIC_ISA_PORTABLE);
+}
