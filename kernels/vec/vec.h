@@ -64,8 +64,21 @@ static inline __m256i vf_mask(int64_t n) {
 static inline vf vf_load_part(const float *p, int64_t n) {
     return _mm256_maskload_ps(p, vf_mask(n));
 }
+/* In pieces: AMD's masked store takes 12 cycles (Zen 3) and 42 micro-operations. */
 static inline void vf_store_part(float *p, vf v, int64_t n) {
-    _mm256_maskstore_ps(p, vf_mask(n), v);
+    __m128 rest = _mm256_castps256_ps128(v);
+    if (n == VF_LANES)
+        _mm256_storeu_ps(p, v);
+    if (n & 4) {
+        _mm_storeu_ps(p, rest);
+        rest = _mm256_extractf128_ps(v, 1);
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)(void *)(p + (n & 4)), rest);
+        rest = _mm_movehl_ps(rest, rest);
+    }
+    if (n & 1)
+        _mm_store_ss(p + (n & 6), rest);
 }
 #else
 static inline vf vf_load_part(const float *p, int64_t n) {
