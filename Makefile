@@ -15,6 +15,9 @@ PYTORCH ?= python3
 # What `ticlip tune` wrote, where the benchmarks shall use it.
 PLAN ?=
 WITH_PLAN = $(if $(PLAN),--plan $(PLAN))
+# An instruction set that `bench-peers` keeps to, with all that it compares: avx2.
+ISA ?=
+WITH_ISA = $(if $(ISA),--isa $(ISA))
 BENCH ?= $(BUILD)/bench
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -89,13 +92,13 @@ bench-peers: deps
 	[ -f $(BUILD)/build.ninja ] || $(MESON) setup $(BUILD)
 	$(MESON) configure $(BUILD) -Dpeers=enabled && ninja -C $(BUILD)
 	mkdir -p $(BENCH)
-	$(BUILD)/benchmarks/bench_kernels --scaling $(WITH_PLAN) --benchmark_format=json > $(BENCH)/kernels.json
+	$(BUILD)/benchmarks/bench_kernels --scaling $(WITH_PLAN) $(WITH_ISA) --benchmark_format=json > $(BENCH)/kernels.json
 	python3 benchmarks/performance_page.py record --kernels $(BENCH)/kernels.json
-	python3 benchmarks/compare_ops.py --bench $(BUILD)/benchmarks/bench_kernels $(WITH_PLAN) \
+	python3 benchmarks/compare_ops.py --bench $(BUILD)/benchmarks/bench_kernels $(WITH_PLAN) $(WITH_ISA) \
 	  --python $(PYTORCH) --json > $(BENCH)/operations.json
-	python3 benchmarks/compare_step.py --bench $(BUILD)/benchmarks/bench_step $(WITH_PLAN) \
+	python3 benchmarks/compare_step.py --bench $(BUILD)/benchmarks/bench_step $(WITH_PLAN) $(WITH_ISA) \
 	  --python $(PYTORCH) --scaling --json > $(BENCH)/steps.json
-	for p in f32 bf16; do $(BUILD)/benchmarks/bench_step $(WITH_PLAN) --profile ViT-B-32/32/$$p/web \
+	for p in f32 bf16; do $(BUILD)/benchmarks/bench_step $(WITH_PLAN) $(WITH_ISA) --profile ViT-B-32/32/$$p/web \
 	  > $(BENCH)/profile-$$p.txt || exit 1; done
 	python3 benchmarks/performance_page.py record --operations $(BENCH)/operations.json \
 	  --steps $(BENCH)/steps.json --profiles $(BENCH)/profile-*.txt

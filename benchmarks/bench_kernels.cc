@@ -30,7 +30,8 @@ constexpr char kHelp[] =
     "  --benchmark_min_time=X     seconds measured for each row (0.05), in --samples parts\n"
     "  --samples N                samples of a row, each between two calibrations (5)\n"
     "  --threads N                0: one per core (default)\n"
-    "  --isa NAME                 as if the CPU had no more: portable, avx2, avx512, avx512_bf16\n"
+    "  --isa NAME                 as if the CPU had no more: portable, avx2, avx512, avx512_bf16,\n"
+    "                             amx_bf16; forced peers too\n"
     "  --scaling                  also time one thread, in turn: counter `scaling`\n"
     "  --plan FILE                what `ticlip tune` wrote, over what is shipped: decides `auto`\n"
     "  --benchmark_format=json    for performance_page.py\n";
@@ -76,7 +77,10 @@ PeerMachine Machine(bool forced) {
 std::map<std::string, std::unique_ptr<PeerProcess>> peers;
 
 void MakePeers() {
+    const bool portable = std::strcmp(tic_isa_name(tic_cpu_get()->isa), "portable") == 0;
     for (const PeerKind &kind : kPeers) {
+        if (IsaIsLimited() && (portable || !kind.forced))
+            continue; // nothing would keep it to the limit
         auto peer = std::make_unique<PeerProcess>(kind.program, Machine(kind.forced));
         if (peer->Exists())
             peers[kind.name] = std::move(peer);

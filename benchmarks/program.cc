@@ -19,13 +19,15 @@ void WaitAsTiclipDoes(char **argv) {
         execv("/proc/self/exe", argv);
 }
 
-// What the CPU has, before a limit.
-static std::string whole_isa;
+namespace {
+std::string whole_isa; // what the CPU has, where a limit takes some of it
+}
 
 tic_status LimitIsa(const std::string &name, tic_error *err) {
-    constexpr unsigned kAll = TIC_ISA_AMX_BF16 * 2 - 1;
+    if (!whole_isa.empty())
+        return tic_fail(err, TIC_EUSAGE, "--isa %s: there was one before", name.c_str());
     const unsigned whole = tic_cpu_get()->isa;
-    for (unsigned tiers = 0; tiers <= kAll; tiers = tiers << 1 | 1)
+    for (unsigned tiers = 0; tiers < TIC_ISA_AMX_BF16 * 2; tiers = tiers << 1 | 1)
         if (name == tic_isa_name(tiers)) {
             if ((tiers & ~whole) != 0)
                 return tic_fail(err, TIC_EUSAGE, "--isa %s: this CPU has %s only", name.c_str(),
@@ -38,6 +40,10 @@ tic_status LimitIsa(const std::string &name, tic_error *err) {
     return tic_fail(err, TIC_EUSAGE,
                     "--isa %s is not portable, avx2, avx512, avx512_bf16 or amx_bf16",
                     name.c_str());
+}
+
+bool IsaIsLimited() {
+    return !whole_isa.empty();
 }
 
 tic_status TakePlan(const std::string &path, int threads, tic_plan **plan, tic_error *err) {

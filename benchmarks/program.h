@@ -11,8 +11,11 @@ extern "C" {
 // OpenMP's threads wait as they do in ticlip itself (cli/main.c): sleeping, after a short spin.
 // Starts the program anew when the environment has to be set.
 void WaitAsTiclipDoes(char **argv);
-// --isa NAME: the whole process keeps to what a CPU of that tier has. Peers are told.
+// --isa NAME, once: ticlip's kernels and the peaks keep to what a CPU of that tier has; forced
+// peers are told.
 tic_status LimitIsa(const std::string &name, tic_error *err);
+// Whether the CPU has more than that.
+bool IsaIsLimited();
 // The plan that ticlip itself would begin with here (tic_plan_choose): the shipped one, and over it
 // the lines of the file at `path` ("": none), which must be this machine's and this build's. The
 // plan is the caller's; what it was put together from stands in the context of Google Benchmark's

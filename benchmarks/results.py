@@ -53,6 +53,13 @@ def read_kernels(reports):
     return cases
 
 
+def kind_of(context):
+    kinds = LIMITED if "isa_of_cpu" in context else KINDS
+    if context["isa"] not in kinds:
+        raise ValueError(f"the page has no column for {context['isa']} on a CPU that has more")
+    return kinds[context["isa"]]
+
+
 def record(kernels, steps, operations, profiles=()):
     """A machine's results, from the documents that the programs printed. Profiles are texts of
     bench_step --profile, which do not name the machine."""
@@ -65,7 +72,7 @@ def record(kernels, steps, operations, profiles=()):
     keys = ("cpu", "isa", "isa_of_cpu", "cores", "threads", "compiler", "optimised")
     without = [{k: v for k, v in row.items() if k != "context"} for row in steps + operations]
     return {
-        "kind": (LIMITED if "isa_of_cpu" in context else KINDS)[context["isa"]],
+        "kind": kind_of(context),
         "machine": {key: context[key] for key in keys if key in context},
         "kernels": read_kernels(kernels),
         "steps": without[: len(steps)],

@@ -120,7 +120,7 @@ static const tic_attention_bf16 attention_emulated = {&tic_attention_bf16_micro_
         TIERED_ROW(op, TIC_ISA_AVX2 | TIC_ISA_AVX512, "avx512", BOTH, f32##_drive,                 \
                    tic_attention_micro_avx512, TILES_BY_FMA, ATTENTION_KNOBS(f32_rows, 33, 33)),   \
         TIERED_ROW(op, TIC_ISA_AVX2, "avx2", BOTH, f32##_drive, tic_attention_micro_avx2,          \
-                   TILES_BY_FMA, ATTENTION_KNOBS(f32_rows, 33, 33)),                               \
+                   TILES_BY_FMA, ATTENTION_KNOBS(f32_rows, 600, 33)),                              \
         TIERED_ROW(op, TIC_ISA_PORTABLE, "portable", BOTH, f32##_drive,                            \
                    tic_attention_micro_portable, "tiles in compiled vectors of 4",                 \
                    ATTENTION_KNOBS(f32_rows, 33, 33)),                                             \

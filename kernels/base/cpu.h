@@ -18,14 +18,14 @@ typedef enum tic_isa { /* a bit mask; each tier names all that its files are com
 typedef struct tic_cpu {
     char vendor[13], brand[49];
     int family, model, stepping; /* as CPUID displays them */
-    unsigned isa;                /* mask of tic_isa that CPU and OS both support */
-    size_t l1d, l2, l3;          /* bytes; 0 if unknown */
-    int cores;                   /* that this process may run on (affinity) */
+    unsigned isa; /* mask of tic_isa that CPU and OS both support, less what tic_cpu_limit took */
+    size_t l1d, l2, l3; /* bytes; 0 if unknown */
+    int cores;          /* that this process may run on (affinity) */
 } tic_cpu;
 
 const tic_cpu *tic_cpu_get(void); /* asked once; threads may call it at any time */
-/* Takes all that `isa`, a mask, lacks from what this process has: what an older CPU would run. To
- * be called before anything else of this library. */
+/* Takes from what this process has all that `isa` lacks, a mask with every tier below its highest:
+ * what is left is what an older CPU has. Before a context is made, while no other thread runs. */
 void tic_cpu_limit(unsigned isa);
 /* "portable", "avx2", "avx512", "avx512_bf16", "amx_bf16": the highest tier in the mask. */
 const char *tic_isa_name(unsigned isa);

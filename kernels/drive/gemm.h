@@ -85,11 +85,11 @@ const tic_packed *tic_gemm_packed_for(const tic_gemm_args *args, const tic_gemm_
 
 /* What a micro-kernel asks for while it multiplies; none of it is read. */
 typedef struct tic_gemm_ahead {
-    const void *next;        /* one line each micro->every steps, to L2: the next ... */
+    const void *next;        /* each whole micro->next_every steps a line, to L2 ... */
     int64_t step;            /* ... so many bytes on */
-    const void *const *rows; /* each micro->round steps: as much of one as the tile is wide, to L1.
-                                The last entry holds its own address: no other core's line, since it
-                                is asked for until the end */
+    const void *const *rows; /* each whole rows_every steps as much of one as the tile is wide, to
+                                L1. The last entry holds its own address: no other core's line,
+                                since it is asked for until the end */
 } tic_gemm_ahead;
 enum { TIC_GEMM_TALLEST = 16 }; /* rows of any micro-kernel's tile */
 
@@ -105,9 +105,10 @@ typedef struct tic_gemm_micro {
     int tile_m, tile_n;
     int lanes; /* there is one for each number of rows and of vectors of so many columns; 0: for
                   whole tiles alone, across[0] (A's panels are then tile_m wide) */
-    int round, every; /* steps from one prefetch of tic_gemm_ahead to the next; 0: none */
-    int update;       /* MACs that adding to a tile issues beside the product: BLIS adds beta C with
-                         FMAs, tile_m * tile_n of them; 0 where sums begin as C */
+    int rows_every, next_every; /* steps from a row to the next, from a line to the next, of what
+                                   tic_gemm_ahead lists; 0 exactly where lanes is */
+    int update; /* MACs that adding to a tile issues beside the product: BLIS adds beta C with
+                   FMAs, tile_m * tile_n of them; 0 where sums begin as C */
     tic_gemm_format format;      /* of B; width = tile_n */
     tic_gemm_run *const *along;  /* [(rows - 1) * tile_n / lanes + vectors - 1], or NULL */
     tic_gemm_run *const *across; /* the same */

@@ -70,9 +70,7 @@ static inline tic_gemm_source tic_gemm_source_of(tic_mat mat, int64_t p, int64_t
 }
 
 /* What the thread packs after an item: A's next band, or the next block's B and A. Prefetched to L2
- * in portions, one a tile: a line of each row, or of every so many rows as its prefetches are
- * apart.
- */
+ * in portions, one a tile: a line of every `apart`-th row, beginning with each of them in turn. */
 typedef struct tic_gemm_sources {
     tic_gemm_source of[2];
     int64_t portions, done;

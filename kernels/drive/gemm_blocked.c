@@ -13,9 +13,9 @@
  *       for strips of STRIP columns, for each block, for each panel of B, for each tile of rows:
  *         micro-kernel on one tile; after the last block the epilogue, the tile still in L1
  *
- * Meanwhile (gemm_ahead.h) every step of a micro-kernel prefetches a line of what is read next of B
- * or A or, for a product that packs both, of what is packed next; and now and then a row of what
- * the tile's epilogue touches.
+ * Meanwhile (gemm_ahead.h) a micro-kernel prefetches, every step or every few, a line of what is
+ * read next of B or A or, for a product that packs both, of what is packed next; and now and then a
+ * row of what the tile's epilogue touches.
  *
  * Where k is small and C is only stored or added to, C is most of what moves: then each tile of
  * rows meets all panels before the next, so that C's rows pass as streams.
@@ -268,8 +268,9 @@ static const unsigned char *a_at(const shape *s, const pass *x, int64_t i, int64
 
 /* Runs the micro-kernel of the tile's size; returns the MACs it issued. Meanwhile it prefetches the
  * rows listed; and the tiles of a pass bring in what is read next of B, each its share, or while A
- * is read in place for the first time, its next rows. Where there are sources to be packed, a tile
- * brings in a line of next_b at each prefetch, so that the last tiles are free for them. */
+ * is read in place for the first time, the first of its next rows. Where there are sources to be
+ * packed, a tile brings in a line of next_b at each prefetch, so that the last tiles are free for
+ * them. */
 static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gemm_tile *tile,
                          tic_gemm_row_list *list, bool add, float *c, int64_t ldc) {
     const tic_gemm_micro *micro = s->micro;
@@ -289,16 +290,16 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
     if (s->in_place && x->first && i + 1 < x->it->tiles) {
         next = (const char *)a + tile->rows * s->lda;
     } else if (x->sources != NULL && n >= s->b_tiles) {
-        next = tic_gemm_next_portion(x->sources, s->portion, x->b, &next_step);
-    } else if (s->b_in_place) { /* a column of lines takes `every` tiles */
-        const int64_t every = micro->every;
+        next = tic_gemm_next_portion(x->sources, s->apart, x->b, &next_step);
+    } else if (s->b_in_place) { /* a column of lines takes so many tiles */
+        const int64_t every = micro->next_every;
         next = n < s->b_tiles ? x->next_b + n / every * TIC_GEMM_LINE + n % every * s->ldb : x->b;
         next_step = n < s->b_tiles ? every * s->ldb : 0;
-    } else if (micro->every > 0) {
+    } else if (micro->lanes > 0) {
         next_step = x->next_step;
-        next = x->next_b + n * (x->steps / micro->every) * next_step;
+        next = x->next_b + n * (x->steps / micro->next_every) * next_step;
     }
-    tic_gemm_prefetch_rest(list, micro, micro->round > 0 ? x->steps / micro->round : 0);
+    tic_gemm_prefetch_rest(list, micro, micro->lanes > 0 ? x->steps / micro->rows_every : 0);
     const tic_gemm_ahead ahead = {next, next_step, list->at};
     family[which](x->steps, a, s->lda, x->b, s->ldb, add, c, ldc, &ahead);
     const int64_t length = x->steps * tic_panel_step(micro->format.panel);
@@ -403,7 +404,7 @@ static uint64_t do_strip(const shape *s, const gemm_piece *piece, const item *it
             x.sources = n + busy >= panels ? sources : NULL;
             x.next_step = group == 1 || x.sources != NULL
                               ? TIC_GEMM_LINE
-                              : tic_least(TIC_GEMM_LINE, s->every_bytes / (x.end - from));
+                              : tic_least(TIC_GEMM_LINE, s->apart_bytes / (x.end - from));
             float *slots = it->gather + (gathers ? n * it->tiles * tile_size : 0);
             issued += do_panel(s, &x, slots, gathers ? tile_size : 0);
         }
@@ -444,7 +445,7 @@ static tic_gemm_sources packed_next(const shape *s, const gemm_piece *piece, con
     sources.of[0] = tic_gemm_source_of(s->args->a, p, row, row_of(s, next.tile + next.tiles) - row);
     if (!more && s->own_b)
         sources.of[1] = tic_gemm_source_of(s->args->b, p, piece->column, piece->columns);
-    sources.portions = (sources.of[0].lines + sources.of[1].lines) * s->portion;
+    sources.portions = (sources.of[0].lines + sources.of[1].lines) * s->apart;
     return sources;
 }
 

@@ -115,9 +115,9 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     s.span = !s.direct          ? s.blocks
              : s.packed == NULL ? 1
                                 : tic_least(s.blocks, tic_most(1, SPAN / tic_most(1, s.block)));
-    s.b_tiles = tic_ceil_div(micro->tile_n * 4, TIC_GEMM_LINE) * micro->every;
-    s.portion = tic_panel_step(micro->format.panel) * micro->every;
-    s.every_bytes = micro->tile_n * 4 * micro->every;
+    s.b_tiles = tic_ceil_div(micro->tile_n * 4, TIC_GEMM_LINE) * micro->next_every;
+    s.apart = tic_panel_step(micro->format.panel) * micro->next_every;
+    s.apart_bytes = micro->tile_n * 4 * micro->next_every;
     const int64_t panels = tic_ceil_div(args->n, micro->tile_n);
     const int64_t each = s.own_columns ? tic_ceil_div(panels, threads) : panels;
     s.columns = tic_round_up(tic_least(nc, each * micro->tile_n), micro->tile_n);

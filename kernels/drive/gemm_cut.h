@@ -25,9 +25,9 @@ typedef struct tic_gemm_cut { /* everything about the call that the threads shar
     int64_t height, higher;             /* of a tile; so many first ones have a row more */
     int64_t strip;                      /* columns, in whole panels */
     int64_t lda, ldb;                   /* bytes, as the micro-kernel has them */
-    int64_t b_tiles;                    /* that it takes to prefetch a panel by whole lines */
-    int64_t portion;                    /* values of p from one prefetch to the next */
-    int64_t every_bytes;                /* of B's panel, as many */
+    int64_t b_tiles;                    /* tiles that prefetch a panel of B, whole lines of it */
+    int64_t apart;                      /* values of p from one prefetched line to the next */
+    int64_t apart_bytes;                /* of B's panel, so many */
     size_t a_tile, b_panel;             /* bytes from tile to tile of a block, panel to panel */
     size_t a_block, b_block;            /* from block to block of a row, of a panel */
     size_t a_bytes, b_bytes, own_bytes; /* A's block; B's; A's and the gathered tiles of a thread */

@@ -8,11 +8,11 @@ over for a compiler's own ideas. tests/kernels/spills.py checks what came of it.
 
 import common
 
-# Steps of a round of the inner loop, and from one line prefetched to L2 to the next. A step of ymm
-# registers takes 6 cycles and 20 instructions; where another thread of the core takes every other cycle
-# of the front end, few more fit in.
+# Steps of a round of the inner loop, one row prefetched in each, and from one line prefetched to L2 to
+# the next. A step of ymm registers takes 6 cycles and 20 instructions; where another thread of the core
+# takes every other cycle of the front end, few more fit in.
 ROUND = {"ymm": 8, "zmm": 4}
-EVERY = {"ymm": 8, "zmm": 1}
+NEXT_EVERY = {"ymm": 4, "zmm": 1}
 
 
 class Tile:
@@ -26,7 +26,8 @@ class Tile:
         self.spare = min(isa.registers - self.x, rows, 4)
         assert self.spare >= 1, "no register is left for A"
         self.used = self.x + self.spare
-        self.round, self.every = ROUND[isa.register], EVERY[isa.register]
+        self.round, self.next_every = ROUND[isa.register], NEXT_EVERY[isa.register]
+        assert self.round % self.next_every == 0 and self.round % 4 == 0
         # with registers to spare, four steps share an addition to their pointers
         self.strided = isa.register == "ymm"
 
@@ -47,10 +48,10 @@ class Tile:
         return [f"{4 * u}({base})", f"{4 * u}({base},%[lda])", f"{4 * u}({base},%[lda],2)"][rest]
 
     def across(self, i, u):
-        return f"{4 * i}{self.strip('a0', 'lda', u)}"
+        return f"{4 * i}{self.at('a0', 'lda', u)}"
 
-    def strip(self, pointer, stride, u):
-        """Step u of what lies `stride` from step to step."""
+    def at(self, pointer, stride, u):
+        """The address of step u of what lies `stride` from step to step."""
         if not self.strided:
             return f"(%[{pointer}])"
         p, far = f"%[{pointer}]", f"%[{pointer}_3]"
@@ -64,11 +65,11 @@ class Tile:
             return []
         return [f"lea (%[{p}],%[{stride}],4), %[{p}]" for p in (pointer, pointer + "_3")]
 
-    def step(self, layout, u):
-        """One step: loads of B, then each of A's elements times all of them; a prefetch to L2."""
-        out = ["prefetcht1 (%[next])", "add %[next_step], %[next]"] if u % self.every == 0 else []
+    def step(self, layout, u, ask):
+        """One step: loads of B, then each of A's elements times all of them; or a prefetch to L2 before."""
+        out = ["prefetcht1 (%[next])", "add %[next_step], %[next]"] if ask else []
         for j in range(self.vectors):
-            at = f"{j * self.isa.bytes}{self.strip('b', 'ldb', u)}"
+            at = f"{j * self.isa.bytes}{self.at('b', 'ldb', u)}"
             out.append(f"vmovups {at}, {self.isa.reg(self.b + j)}")
         for i in range(self.rows):
             x = self.isa.reg(self.x + i % self.spare)
@@ -105,18 +106,18 @@ def body(tile, across):
     """The lines of a micro-kernel."""
     layout = tile.across if across else tile.along
     pointers = [] if across else list(range(0, tile.rows, 3))
-    along = lambda steps: [f"add ${4 * steps}, %[a{p}]" for p in pointers]
+    a_on = lambda steps: [f"add ${4 * steps}, %[a{p}]" for p in pointers]
     lines = ["/* sums: C's, or zeros */", "cmpb $0, %[add]", "jz 1f"]
     lines += tile.each_of_c(True) + ["jmp 2f", "1:"] + tile.clear()
     lines += [f"2: sub ${tile.round}, %[k]", "jl 4f", f"/* {tile.round} steps */", "3:"]
     for u in range(tile.round):
-        lines += tile.step(layout, u) + tile.advance("b", "ldb", u)
+        lines += tile.step(layout, u, u % tile.next_every == 0) + tile.advance("b", "ldb", u)
         lines += tile.advance("a0", "lda", u) if across else []
-    lines += tile.ask() + along(tile.round)
+    lines += tile.ask() + a_on(tile.round)
     lines += [f"sub ${tile.round}, %[k]", "jge 3b"]
     lines += [f"4: add ${tile.round}, %[k]", "jz 6f", "/* one step */", "5:"]
-    lines += tile.step(layout, 0) + ["add %[ldb], %[b]"]
-    lines += ["add %[lda], %[a0]"] if across else along(1)
+    lines += tile.step(layout, 0, tile.next_every == 1) + ["add %[ldb], %[b]"]
+    lines += ["add %[lda], %[a0]"] if across else a_on(1)
     lines += ["dec %[k]", "jnz 5b", "6:"]
     return lines + tile.each_of_c(False) + ["vzeroupper"]
 
@@ -170,8 +171,8 @@ def generate(out, args):
         f"{fma}: C[rows, columns] = (add ? C : 0) + A B, a sum's products in the order of k.",
         "along_R_V: a row of A has its steps next to each other, rows are lda bytes apart.",
         "across_R_V: a step of A has its rows next to each other, steps are lda bytes apart.",
-        f"Every {whole.every} steps ask for the line at `next` to come to L2: what the driver reads soon;",
-        f"each round of {whole.round} steps for one of the rows listed to come to L1: what the tile touches.",
+        f"A line at `next` is asked for to come to L2 each {whole.next_every} steps: what the driver reads soon;",
+        f"one of the rows listed to come to L1 each round of {whole.round}: what the tile touches.",
     ]
     rates = [cycles(whole, 2)]
     if isa.register == "zmm":  # Zen 4's units are half as wide
@@ -202,8 +203,8 @@ const tic_gemm_micro {name} = {{
     .tile_m = {args.rows},
     .tile_n = {columns},
     .lanes = {isa.lanes},
-    .round = {whole.round},
-    .every = {whole.every},
+    .rows_every = {whole.round},
+    .next_every = {whole.next_every},
     .format = TIC_GEMM_FORMAT({panel}, {columns}, {unit}, {isa.name}),
     .along = along,
     .across = across,

@@ -69,6 +69,23 @@ class Results(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "2 machines"):
             record(steps=other)
 
+    def test_a_limited_machine_is_a_kind_of_its_own(self):
+        def limited(isa):
+            steps = json.loads(json.dumps(RECORDED["steps"]))
+            for row in steps:
+                row["context"] |= {"isa": isa, "isa_of_cpu": "amx_bf16"}
+            return steps
+
+        self.assertEqual(r.record([], limited("avx2"), [])["kind"], "avx2_limited")
+        with self.assertRaisesRegex(ValueError, "no column for avx512"):
+            r.record([], limited("avx512"), [])
+        with self.assertRaisesRegex(ValueError, "2 machines"):
+            record(steps=limited(RECORDED["steps"][0]["context"]["isa"]))
+
+    def test_torch_is_kept_to_the_same(self):
+        self.assertEqual(comparison.torch_environment("avx2")["ATEN_CPU_CAPABILITY"], "avx2")
+        self.assertIsNone(comparison.torch_environment(None))
+
     def test_another_plan_is_refused(self):
         other = json.loads(json.dumps(RECORDED["steps"]))
         other[0]["context"]["plan"] = "another"

@@ -74,4 +74,8 @@ Test(cpu, a_limit_holds_for_the_process) {
     cr_assert(tic_cpu_get()->isa == (all & TIC_ISA_AVX2));
     tic_cpu_limit(TIC_ISA_PORTABLE);
     cr_assert(tic_cpu_get()->isa == TIC_ISA_PORTABLE);
+    tic_ctx *ctx;
+    tic_error err;
+    cr_assert(tic_ctx_new(&ctx, NULL, &err) == TIC_OK && tic_ctx_isa(ctx) == TIC_ISA_PORTABLE);
+    tic_ctx_free(ctx);
 }

@@ -7,7 +7,8 @@ static void check_edges(tic_ctx *ctx, const tic_variant *variant) {
     const tic_gemm_micro *micro = micro_of(variant);
     int tile_m = micro != NULL ? micro->tile_m : 2, tile_n = micro != NULL ? micro->tile_n : 2;
     for (int trans = TIC_NN; trans <= TIC_TN; trans++) {
-        setup s = {.trans = (tic_trans)trans, .n = 5, .k = 7};
+        setup s = {
+            .trans = (tic_trans)trans, .n = 5, .k = 11}; /* whole rounds of a loop, and more */
         for (s.m = 1; s.m <= 2 * tile_m + 1; s.m++)
             check_case(ctx, &s);
         s.m = 5;
