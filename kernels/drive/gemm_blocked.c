@@ -45,7 +45,7 @@
 #include <string.h>
 
 enum {
-    NARROWEST_BAND = 48,    /* rows: below, a panel of B in L1 is used too few times */
+    NARROWEST_BAND = 48, /* rows: below, a panel of B that was brought in is used too few times */
     NARROWEST_STRETCH = 64, /* columns */
     ITEMS_A_THREAD = 4,     /* wanted, so that a late thread delays the end by little */
     SERIAL_MACS = 1 << 20,  /* below: waking threads costs more than they bring */
@@ -210,6 +210,7 @@ typedef struct pass {
     const gemm_piece *piece;
     const item *it;
     int64_t j, k, steps; /* block of the span; its length in values of p and in steps */
+    tic_gemm_asks asks;  /* of a tile */
     int64_t column, vectors;
     int cols;
     const unsigned char *b, *next_b; /* the panel's block, and what is read of B after it */
@@ -240,6 +241,7 @@ static pass begin_pass(const shape *s, const gemm_piece *piece, const item *it, 
     pass x = {.piece = piece, .it = it, .j = j, .k = block_length(s, piece->block + j)};
     int64_t panel = it->panel + n;
     x.steps = x.k == s->block ? s->steps : tic_gemm_steps(micro, x.k);
+    x.asks = x.k == s->block ? s->asks : tic_gemm_asks_of(micro, x.steps);
     x.column = piece->column + panel * micro->tile_n;
     x.cols = (int)tic_least(micro->tile_n, s->args->n - x.column);
     x.vectors = x.cols == micro->tile_n ? s->vectors
@@ -297,9 +299,9 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
         next_step = n < s->b_tiles ? every * s->ldb : 0;
     } else if (micro->lanes > 0) {
         next_step = x->next_step;
-        next = x->next_b + n * (x->steps / micro->next_every) * next_step;
+        next = x->next_b + n * x->asks.lines * next_step;
     }
-    tic_gemm_prefetch_rest(list, micro, micro->lanes > 0 ? x->steps / micro->rows_every : 0);
+    tic_gemm_prefetch_rest(list, micro, x->asks.rows);
     const tic_gemm_ahead ahead = {next, next_step, list->at};
     family[which](x->steps, a, s->lda, x->b, s->ldb, add, c, ldc, &ahead);
     const int64_t length = x->steps * tic_panel_step(micro->format.panel);

@@ -110,6 +110,7 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     s.block = tic_round_up(tic_ceil_div(args->k, tic_most(1, tic_ceil_div(args->k, kc))),
                            micro->format.k_unit);
     s.steps = tic_gemm_steps(micro, s.block);
+    s.asks = tic_gemm_asks_of(micro, s.steps);
     s.vectors = micro->lanes > 0 ? micro->tile_n / micro->lanes : 1;
     s.blocks = args->k > 0 ? tic_ceil_div(args->k, s.block) : 1;
     s.span = !s.direct          ? s.blocks

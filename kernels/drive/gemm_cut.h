@@ -8,6 +8,17 @@ enum {
     TIC_GEMM_DEEP = 512, /* steps of a block of a direct product that packs, at most */
 };
 
+/* What a micro-kernel prefetches in so many steps; divisions that a tile need not repeat. */
+typedef struct tic_gemm_asks {
+    int64_t rows, lines;
+} tic_gemm_asks;
+
+static inline tic_gemm_asks tic_gemm_asks_of(const tic_gemm_micro *micro, int64_t steps) {
+    return micro->lanes == 0
+               ? (tic_gemm_asks){0, 0}
+               : (tic_gemm_asks){steps / micro->rows_every, steps / micro->next_every};
+}
+
 typedef struct tic_gemm_cut { /* everything about the call that the threads share */
     const tic_gemm_args *args;
     const tic_gemm_micro *micro;
@@ -20,6 +31,7 @@ typedef struct tic_gemm_cut { /* everything about the call that the threads shar
     int64_t block, blocks;              /* of k: length (the last may be shorter) and number */
     int64_t span;                       /* blocks that are packed together */
     int64_t steps, vectors;             /* of a whole block; of a whole tile, or 1 */
+    tic_gemm_asks asks;                 /* of a whole block's steps */
     int64_t columns;                    /* packed at a time: nc, in whole panels */
     int64_t tiles, band;                /* of rows: all of m, and at most a band */
     int64_t height, higher;             /* of a tile; so many first ones have a row more */
