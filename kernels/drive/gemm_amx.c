@@ -31,6 +31,7 @@ enum {
     SPAN = 4096,           /* longest span of k where C gathers the spans' sums */
     SHORT_SPAN = 512,      /* the same where C stays in L2 and what is packed otherwise would not */
     IN_L2 = 4 << 20,       /* bytes that do: halves of them in two cores' */
+    B_IN_L2 = 5 << 18,     /* bytes of B that stay in a core's L2 while all of A passes by */
     KEPT = 24,             /* tiles of A's chunk that stay in L1: half of 48 KiB */
     TILES_A_TASK = 4,      /* of 16 rows or columns, packed by one thread */
     ITEMS_A_THREAD = 4,    /* wanted */
@@ -50,7 +51,8 @@ typedef struct shape {
     int64_t steps;            /* of the whole of k */
     int64_t slab, tiles;      /* rows packed at a time; their tiles */
     int64_t panels, range;    /* of B; at a time */
-    int64_t height, band;     /* tiles of a strip; most strips of a band */
+    int64_t height;           /* tiles of a strip */
+    int64_t band, group;      /* strips: most of a band; that take a chunk before the next one */
     size_t a_bytes, b_bytes, partial_bytes, own_bytes;
     unsigned char *a, *b, *own;
 } shape;
@@ -98,13 +100,14 @@ static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_ge
     s.range = equal_parts(s.panels, tic_most(1, knobs[2] / TIC_AMX_PANEL));
     s.height = knobs[3];
     s.band = tic_most(1, knobs[1] / (s.height * TIC_TILE_ROWS));
+    s.group = s.range * s.span * TIC_AMX_PANEL_STEP <= B_IN_L2 ? 1 : s.band;
     s.in_place = is_in_place(args, s.height);
     s.a_bytes = (size_t)((s.in_place ? tic_least(s.tiles, TIC_AMX_STRIP) : s.tiles) * s.span) *
                 TIC_TILE_BYTES;
     if (s.packed == NULL)
         s.b_bytes = (size_t)(s.panels * s.span) * TIC_AMX_PANEL_STEP;
     if (s.chunk < s.span)
-        s.partial_bytes = (size_t)(s.band * s.range) * TIC_AMX_BLOCK * sizeof(float);
+        s.partial_bytes = (size_t)(s.group * s.range) * TIC_AMX_BLOCK * sizeof(float);
     s.own_bytes = TIC_AMX_BLOCK * sizeof(float) + s.partial_bytes;
     return s;
 }
@@ -282,6 +285,7 @@ static void do_run(tic_ctx *ctx, const shape *s, const pass *p, const run *r, in
         .i0 = p->row + r->tile * TIC_TILE_ROWS,
         .j0 = panel * TIC_AMX_PANEL,
         .strips = r->strips,
+        .group = s->group,
         .panels = panels,
         .steps = p->steps,
         .chunk = s->chunk,

@@ -13,21 +13,21 @@ enum {
 };
 
 /* A rectangle of C that one thread computes: `strips` of 16 R rows, R the micro-kernel's, times
- * `panels` of 32 columns, over all steps of k in chunks of `chunk`; from chunk to chunk a block's
- * sums stay as tiles in `partial`. Row tile i of strip s of A, step p, stands at
- * a + s a_strip + i a_tile + p a_step, its rows a_row bytes apart: packed, or where they are. Panel
- * q of B: step p's two tiles at b + q b_panel + p * 2 KiB. ahead: meanwhile the lines of A's next
- * strip are asked for. */
+ * `panels` of 32 columns, over all steps of k in chunks of `chunk`. `group` strips take a chunk
+ * before they take the next one; meanwhile a block's sums stay as tiles in `partial`. Row tile i of
+ * strip s of A, step p, stands at a + s a_strip + i a_tile + p a_step, its rows a_row bytes apart:
+ * packed, or where they are. Panel q of B: step p's two tiles at b + q b_panel + p * 2 KiB. ahead:
+ * meanwhile the lines of A's next strip are asked for. */
 typedef struct tic_amx_band {
     const tic_gemm_args *args;
     bool accumulate; /* C is added to: args->accumulate, or sums of an earlier span stand there */
-    int64_t i0, j0, strips, panels, steps, chunk;
+    int64_t i0, j0, strips, group, panels, steps, chunk;
     const unsigned char *a, *b;
     int64_t a_strip, a_tile, a_row, a_step, b_panel;
     int64_t keep; /* of each chunk of A the first steps, which L1 keeps from panel to panel; the
                      others pass through */
     bool ahead;
-    float *partial; /* [strips][panels][16 R][32]; NULL: one chunk */
+    float *partial; /* [group][panels][16 R][32]; NULL: one chunk */
     float *sums;    /* [TIC_AMX_BLOCK], 64-byte aligned: the block that is being finished */
 } tic_amx_band;
 
