@@ -55,16 +55,13 @@ TIC_INLINE int64_t a_turn(int64_t count, int64_t turns) {
     return turns > 0 ? (count + turns - 1) / turns : 0;
 }
 
-/* Row tiles of the strip that begins at `from`, `steps` of k, while `turns` go by. */
-TIC_INLINE lines lines_of_a(const tic_amx_band *band, const unsigned char *from, int tiles,
-                            int64_t steps, int64_t turns) {
-    const int64_t count = tiles * TIC_TILE_ROWS * steps;
-    return (lines){.row = (const char *)from,
-                   .at = (const char *)from,
-                   .step = band->a_row,
-                   .bytes = steps * TIC_TILE_K * 2,
-                   .left = count,
-                   .turn = a_turn(count, turns)};
+/* So many rows, while `turns` go by. */
+TIC_INLINE lines lines_ahead(tic_amx_rows_ahead rows, int64_t turns) {
+    lines l = {.row = rows.from, .at = rows.from, .step = rows.step};
+    l.bytes = tic_round_up(rows.bytes, 64);
+    l.left = rows.rows * l.bytes / 64;
+    l.turn = a_turn(l.left, turns);
+    return l;
 }
 
 /* Of mat, the block of strip s and panel q. */

@@ -2,24 +2,26 @@
  * threads, which generated micro-kernels (kernels/gen/gemm_amx.py) compute and finish.
  *
  *   for each span of k, for each slab of rows:
- *     all threads pack A's slab, unless it is read in place (and B, when the span is new and no
- *       packing came along)
- *     threads take bands of rows x ranges of at most nc columns:
- *       for each chunk of k, for each strip of 32 or 48 rows, for each panel of 32 columns:
- *         products into the sums of the chunk before; after the last chunk the epilogue
+ *     all threads pack B, when the span is new and no packing came along, and A's slab, unless it
+ * is read in place or packed band by band threads take bands of rows x ranges of at most nc
+ * columns: pack the band of A, for dW for each group of strips of 32 or 48 rows, for each chunk of
+ * k, for each strip of the group, for each panel of 32 columns: products into the sums of the chunk
+ * before; after the last chunk the epilogue
  *
  * A chunk of a strip (kc 384: 24 KiB) stays in L1 while B's panels pass by from L2, so that a step
  * of two by two tiles brings 2 KiB instead of 4; L2 gives less than the tiles could take
  * (benchmarks/bench_tiles says how much). B is loaded as what is not used again (TILELOADDT1), for
  * it would else take A's place in L1; what of A is more than L1 keeps, too. The price of chunks is
- * that sums travel between them, as tiles.
- * bf16 rows of A are read in place, the next strip's asked for meanwhile; rows that must be
- * converted or transposed, or would share sets of L1, are packed.
+ * that sums travel between them, as tiles. A group is one strip where all chunks of B's range stay
+ * in L2, else a band, so that a chunk does. bf16 rows of A are read in place, the next strip's
+ * asked for meanwhile; rows that must be converted or would share sets of L1 are packed. dW's are
+ * transposed: by the thread that multiplies them, whose L2 they then never leave, in spans of k
+ * whose B stays there beside them.
  *
  * An element's sum is that of its steps in rising order, whatever the chunks; of several spans
- * (longest_span, where C gathers them) it is the sum of theirs. It depends on the shape, never on
- * the thread count. Rows are padded to 16, columns to 32, k to 32 with zeros: issued are the padded
- * sizes' product. */
+ * (where C gathers them) it is the sum of theirs. It depends on the shape, never on the thread
+ * count. Rows are padded to 16, columns to 32, k to 32 with zeros: issued are the padded sizes'
+ * product. */
 #include "kernels/drive/gemm_amx.h"
 #include "kernels/drive/share.h"
 
@@ -27,14 +29,15 @@
 #include <string.h>
 
 enum {
-    SLAB = 4096,           /* rows of A packed at a time */
-    SPAN = 4096,           /* longest span of k where C gathers the spans' sums */
-    SHORT_SPAN = 512,      /* the same where C stays in L2 and what is packed otherwise would not */
-    IN_L2 = 4 << 20,       /* bytes that do: halves of them in two cores' */
-    B_IN_L2 = 5 << 18,     /* bytes of B that stay in a core's L2 while all of A passes by */
-    KEPT = 24,             /* tiles of A's chunk that stay in L1: half of 48 KiB */
-    TILES_A_TASK = 4,      /* of 16 rows or columns, packed by one thread */
-    ITEMS_A_THREAD = 4,    /* wanted */
+    SLAB = 4096,        /* rows of A packed at a time */
+    SPAN = 4096,        /* longest span of k where C gathers the spans' sums */
+    SHORT_SPAN = 512,   /* the same of dW, whose operands are packed: what is packed stays in L2 */
+    B_IN_L2 = 5 << 18,  /* bytes of B that stay in a core's L2 while all of A passes by */
+    A_IN_L2 = 1 << 18,  /* bytes of a band of A that a thread packs for itself */
+    OWN_TILES = 32,     /* fewer of A are packed by all threads: not each has a band */
+    KEPT = 24,          /* tiles of A's chunk that stay in L1: half of 48 KiB */
+    TILES_A_TASK = 4,   /* of 16 rows or columns, packed by one thread */
+    ITEMS_A_THREAD = 4, /* wanted */
     SERIAL_MACS = 1 << 20, /* below: waking threads costs more than they bring */
     PAGE = 4096,
     LINE = 64,      /* bytes: addresses a page apart share a set of L1, which has 12 ways */
@@ -47,6 +50,8 @@ typedef struct shape {
     const tic_packed *packed; /* B, when it comes packed */
     bool direct;              /* C gathers the sums of spans */
     bool in_place;            /* A's rows are read where they are, but for the last strip's */
+    bool by_columns;          /* a thread's share are ranges of columns, not bands of rows */
+    bool own_a;               /* a thread packs a band of A for itself, before it multiplies it */
     int64_t span, chunk;      /* of k, in steps */
     int64_t steps;            /* of the whole of k */
     int64_t slab, tiles;      /* rows packed at a time; their tiles */
@@ -79,36 +84,41 @@ static int64_t chunk_of(int64_t steps, int64_t longest) {
     return 2 * steps <= 3 * longest ? tic_most(1, steps) : equal_parts(steps, longest);
 }
 
-/* Of dW, whose operands are both packed: C travels between spans, or they do. */
-static int64_t longest_span(const tic_gemm_args *args) {
-    const int64_t packed = (args->m + args->n) * args->k * (int64_t)sizeof(tic_bf16);
-    const int64_t c = args->m * args->n * (int64_t)sizeof(float);
-    return args->trans == TIC_TN && c <= IN_L2 && packed > IN_L2 ? SHORT_SPAN : SPAN;
-}
-
 static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_gemm_args *args) {
     shape s = {.args = args, .tier = tier, .direct = tic_gemm_is_direct(args)};
     s.packed = tic_gemm_packed_for(args, &tic_gemm_tiles_micro.format);
     s.steps = tic_amx_steps(args->k);
-    s.span = s.steps;
-    if (s.direct)
-        s.span = equal_parts(s.steps, longest_span(args) / TIC_TILE_K);
-    s.chunk = chunk_of(s.span, tic_most(1, knobs[0] / TIC_TILE_K));
     s.slab = tic_least(args->m, SLAB);
     s.tiles = tic_ceil_div(s.slab, TIC_TILE_ROWS);
     s.panels = tic_ceil_div(args->n, TIC_AMX_PANEL);
     s.range = equal_parts(s.panels, tic_most(1, knobs[2] / TIC_AMX_PANEL));
     s.height = knobs[3];
     s.band = tic_most(1, knobs[1] / (s.height * TIC_TILE_ROWS));
-    s.group = s.range * s.span * TIC_AMX_PANEL_STEP <= B_IN_L2 ? 1 : s.band;
     s.in_place = is_in_place(args, s.height);
-    s.a_bytes = (size_t)((s.in_place ? tic_least(s.tiles, TIC_AMX_STRIP) : s.tiles) * s.span) *
-                TIC_TILE_BYTES;
+    /* The larger operand that is packed in the call is read by the thread that packed it. */
+    s.by_columns = s.packed == NULL && 2 * s.panels > s.tiles;
+    s.own_a = args->trans == TIC_TN && !s.by_columns && s.tiles >= OWN_TILES;
+    s.span = s.steps;
+    if (s.direct && args->trans == TIC_TN)
+        s.span = chunk_of(s.steps, SHORT_SPAN / TIC_TILE_K);
+    else if (s.direct)
+        s.span = equal_parts(s.steps, SPAN / TIC_TILE_K);
+    if (s.own_a) {
+        s.range = s.panels;
+        s.band = tic_most(1, tic_least(s.band, A_IN_L2 / (s.height * s.span * TIC_TILE_BYTES)));
+    }
+    s.chunk = chunk_of(s.span, tic_most(1, knobs[0] / TIC_TILE_K));
+    s.group = s.range * s.span * TIC_AMX_PANEL_STEP <= B_IN_L2 ? 1 : s.band;
+    if (!s.own_a)
+        s.a_bytes = (size_t)((s.in_place ? tic_least(s.tiles, TIC_AMX_STRIP) : s.tiles) * s.span) *
+                    TIC_TILE_BYTES;
     if (s.packed == NULL)
         s.b_bytes = (size_t)(s.panels * s.span) * TIC_AMX_PANEL_STEP;
     if (s.chunk < s.span)
         s.partial_bytes = (size_t)(s.group * s.range) * TIC_AMX_BLOCK * sizeof(float);
     s.own_bytes = TIC_AMX_BLOCK * sizeof(float) + s.partial_bytes;
+    if (s.own_a) /* one strip more: an odd number of tiles begins with a strip of three */
+        s.own_bytes += (size_t)((s.band * s.height + 1) * s.span) * TIC_TILE_BYTES;
     return s;
 }
 
@@ -165,8 +175,12 @@ typedef struct pass {         /* what is packed and multiplied between two barri
     int64_t threads;
     int64_t packed; /* first tile of A that is packed */
     bool pack_b;
-    bool by_columns; /* a thread's share are ranges of columns, not bands of rows */
 } pass;
+
+typedef struct packed_a { /* where row tiles of A are packed to */
+    unsigned char *to;
+    int64_t tile; /* of the slab: the first one there, the first of a strip */
+} packed_a;
 
 static tic_amx_piece piece_of(const pass *p, tic_mat mat, bool across, int64_t first, int64_t end) {
     int64_t at = p->step * TIC_TILE_K;
@@ -182,14 +196,14 @@ static tic_amx_piece piece_of(const pass *p, tic_mat mat, bool across, int64_t f
 }
 
 /* Row tile x of the slab: where its steps go. */
-static tic_amx_piece a_piece(const shape *s, const pass *p, int64_t x) {
+static tic_amx_piece a_piece(const shape *s, const pass *p, packed_a a, int64_t x) {
     const tic_gemm_args *args = s->args;
     strips all = cut_strips(p->tiles, s->height);
     int64_t height = all.ones > 0 ? 1 : x < 3 * all.threes ? 3 : 2;
     int64_t in = all.ones > 0 ? 0 : height == 3 ? x % 3 : (x - 3 * all.threes) % 2;
     int64_t first = p->row + x * TIC_TILE_ROWS;
     tic_amx_piece piece = piece_of(p, args->a, args->trans != TIC_TN, first, args->m);
-    piece.to = s->a + (size_t)((x - p->packed - in) * p->steps + in) * TIC_TILE_BYTES;
+    piece.to = a.to + (size_t)((x - a.tile - in) * p->steps + in) * TIC_TILE_BYTES;
     piece.step_bytes = height * TIC_TILE_BYTES;
     piece.sums = args->colsum != NULL ? args->colsum + first : NULL;
     return piece;
@@ -223,10 +237,12 @@ static void pack_beside(void (*pack)(const tic_amx_piece *), tic_amx_piece *piec
     }
 }
 
-/* First tile of A that is packed: of the last strip, in place, if the rows end amid a tile of it.
- */
+/* First tile of A that all threads pack: of the last strip, in place, if the rows end amid a tile
+ * of it. */
 static int64_t first_packed(const shape *s, const pass *p) {
     const strips all = cut_strips(p->tiles, s->height);
+    if (s->own_a)
+        return p->tiles;
     if (!s->in_place)
         return 0;
     if (p->rows % TIC_TILE_ROWS == 0)
@@ -234,16 +250,7 @@ static int64_t first_packed(const shape *s, const pass *p) {
     return p->tiles - (all.ones > 0 ? 1 : all.twos > 0 ? 2 : 3);
 }
 
-/* Group x of TILES_A_TASK tiles of A or B. */
-static void pack_group(const shape *s, const pass *p, bool of_a, int64_t x) {
-    tic_amx_piece pieces[TILES_A_TASK];
-    const int64_t from = x * TILES_A_TASK + (of_a ? p->packed : 0);
-    const int64_t tiles = of_a ? p->tiles : 2 * s->panels;
-    int count = (int)tic_least(TILES_A_TASK, tiles - from);
-    void (*pack)(const tic_amx_piece *) = of_a ? s->tier->packing->a : s->tier->packing->b;
-    for (int i = 0; i < count; i++) {
-        pieces[i] = of_a ? a_piece(s, p, from + i) : b_piece(s, p, from + i);
-    }
+static void pack_pieces(void (*pack)(const tic_amx_piece *), tic_amx_piece *pieces, int count) {
     if (!pieces[0].across) {
         pack_beside(pack, pieces, count);
         return;
@@ -252,21 +259,42 @@ static void pack_group(const shape *s, const pass *p, bool of_a, int64_t x) {
         pack(&pieces[i]);
 }
 
+/* Row tiles first .. end - 1 of the slab. */
+static void pack_a(const shape *s, const pass *p, packed_a a, int64_t first, int64_t end) {
+    tic_amx_piece pieces[TILES_A_TASK];
+    for (; first < end; first += TILES_A_TASK) {
+        const int count = (int)tic_least(TILES_A_TASK, end - first);
+        for (int i = 0; i < count; i++)
+            pieces[i] = a_piece(s, p, a, first + i);
+        pack_pieces(s->tier->packing->a, pieces, count);
+    }
+}
+
+/* Group x of TILES_A_TASK column tiles of B. */
+static void pack_b(const shape *s, const pass *p, int64_t x) {
+    tic_amx_piece pieces[TILES_A_TASK];
+    const int64_t first = x * TILES_A_TASK;
+    const int count = (int)tic_least(TILES_A_TASK, 2 * s->panels - first);
+    for (int i = 0; i < count; i++)
+        pieces[i] = b_piece(s, p, first + i);
+    pack_pieces(s->tier->packing->b, pieces, count);
+}
+
 /* ---- one band -------------------------------------------------------------------------------- */
 
 /* Where a run's strips of A are: in the matrix, or packed. */
-static void place_a(const shape *s, const pass *p, const run *r, tic_amx_band *call) {
-    const tic_mat *a = &s->args->a;
+static void place_a(const shape *s, const pass *p, const run *r, packed_a a, tic_amx_band *call) {
+    const tic_mat *from = &s->args->a;
     call->ahead = s->in_place && r->tile < p->packed;
     if (call->ahead) {
-        const int64_t at = call->i0 * a->ld + p->step * TIC_TILE_K;
-        call->a = (const unsigned char *)a->data + (size_t)at * 2;
-        call->a_row = a->ld * 2;
+        const int64_t at = call->i0 * from->ld + p->step * TIC_TILE_K;
+        call->a = (const unsigned char *)from->data + (size_t)at * 2;
+        call->a_row = from->ld * 2;
         call->a_tile = TIC_TILE_ROWS * call->a_row;
         call->a_strip = r->rows * call->a_tile;
         call->a_step = TIC_TILE_K * 2;
     } else {
-        call->a = s->a + (size_t)((r->tile - p->packed) * p->steps) * TIC_TILE_BYTES;
+        call->a = a.to + (size_t)((r->tile - a.tile) * p->steps) * TIC_TILE_BYTES;
         call->a_row = TIC_TILE_BYTES / TIC_TILE_ROWS;
         call->a_tile = TIC_TILE_BYTES;
         call->a_strip = r->rows * p->steps * TIC_TILE_BYTES;
@@ -274,9 +302,9 @@ static void place_a(const shape *s, const pass *p, const run *r, tic_amx_band *c
     }
 }
 
-/* A run of strips times panels, by `thread`. */
-static void do_run(tic_ctx *ctx, const shape *s, const pass *p, const run *r, int64_t panel,
-                   int64_t panels, int thread) {
+/* A run of strips times panels, by `thread`; meanwhile `next` is asked for. */
+static void do_run(tic_ctx *ctx, const shape *s, const pass *p, const run *r, packed_a a,
+                   int64_t panel, int64_t panels, tic_amx_rows_ahead next, int thread) {
     const unsigned char *b = s->packed != NULL ? s->packed->data : s->b;
     unsigned char *own = s->own + (size_t)thread * s->own_bytes;
     tic_amx_band call = {
@@ -291,8 +319,9 @@ static void do_run(tic_ctx *ctx, const shape *s, const pass *p, const run *r, in
         .chunk = s->chunk,
         .sums = (float *)(void *)own,
         .keep = KEPT / r->rows,
+        .next = next,
     };
-    place_a(s, p, r, &call);
+    place_a(s, p, r, a, &call);
     call.b_panel = (s->packed != NULL ? s->steps : p->steps) * TIC_AMX_PANEL_STEP;
     call.b = b + panel * call.b_panel;
     if (s->packed != NULL)
@@ -304,32 +333,79 @@ static void do_run(tic_ctx *ctx, const shape *s, const pass *p, const run *r, in
                      (uint64_t)(r->strips * r->rows * 2 * panels * p->steps) * TIC_TILE_MACS);
 }
 
-static void do_band(tic_ctx *ctx, const shape *s, const pass *p, int64_t item) {
+/* The strips first .. last - 1 times one range of columns. */
+static void do_range(tic_ctx *ctx, const shape *s, const pass *p, int64_t first, int64_t last,
+                     int64_t range, packed_a a, tic_amx_rows_ahead next) {
     const int thread = omp_get_thread_num();
+    const int64_t panel = s->panels * range / p->ranges;
+    const int64_t panels = s->panels * (range + 1) / p->ranges - panel;
+    run runs[2];
+    const int count = runs_of(cut_strips(p->tiles, s->height), first, last, runs);
+    for (int x = 0; x < count; x++) {
+        run in_place = runs[x], packed = runs[x];
+        in_place.strips =
+            s->own_a
+                ? 0
+                : tic_most(0, tic_least(runs[x].strips, (p->packed - runs[x].tile) / runs[x].rows));
+        packed.tile += in_place.strips * in_place.rows;
+        packed.strips -= in_place.strips;
+        if (in_place.strips > 0)
+            do_run(ctx, s, p, &in_place, a, panel, panels, next, thread);
+        if (packed.strips > 0)
+            do_run(ctx, s, p, &packed, a, panel, panels, next, thread);
+        next.rows = 0;
+    }
+}
+
+/* First row tile of strip x. */
+static int64_t tile_of(strips all, int64_t x) {
+    return all.ones > 0 ? x : 3 * tic_least(x, all.threes) + 2 * tic_most(0, x - all.threes);
+}
+
+/* Where A's columns, for dW, of row tiles first .. end - 1 stand. */
+static tic_amx_rows_ahead source_of(const shape *s, const pass *p, int64_t first, int64_t end) {
+    const tic_mat *a = &s->args->a;
+    const int64_t size = (int64_t)tic_dtype_size(a->type), i = first * TIC_TILE_ROWS;
+    const int64_t at = p->step * TIC_TILE_K * a->ld + p->row + i;
+    return (tic_amx_rows_ahead){
+        .from = (const char *)a->data + at * size,
+        .rows = p->k,
+        .step = a->ld * size,
+        .bytes = (tic_least(end * TIC_TILE_ROWS, p->rows) - i) * size,
+    };
+}
+
+/* Packs band `band` of A for this thread; *next: the rows behind it, which are most likely those of
+ * its next band. */
+static packed_a pack_own(const shape *s, const pass *p, int64_t band, tic_amx_rows_ahead *next) {
+    const strips all = cut_strips(p->tiles, s->height);
+    const int64_t count = all.threes + all.twos + all.ones;
+    const int64_t first = tile_of(all, count * band / p->bands);
+    const int64_t end = tile_of(all, count * (band + 1) / p->bands);
+    const int64_t after = tile_of(all, count * tic_least(band + 2, p->bands) / p->bands);
+    unsigned char *own = s->own + (size_t)omp_get_thread_num() * s->own_bytes;
+    const packed_a a = {own + TIC_AMX_BLOCK * sizeof(float) + s->partial_bytes, first};
+    if (after > end)
+        *next = source_of(s, p, end, after);
+    pack_a(s, p, a, first, end);
+    return a;
+}
+
+static void do_band(tic_ctx *ctx, const shape *s, const pass *p, int64_t item) {
+    packed_a a = {s->a, p->packed};
+    tic_amx_rows_ahead next = {.rows = 0};
     int64_t range = item / p->bands, band = item % p->bands;
-    if (!p->by_columns &&
+    if (!s->by_columns &&
         p->bands % p->threads == 0) { /* a thread's share: its bands, range by range */
         const int64_t own = p->bands / p->threads, in = item % (own * p->ranges);
         range = in / own;
         band = item / (own * p->ranges) * own + in % own;
     }
-    strips all = cut_strips(p->tiles, s->height);
-    int64_t strips_all = all.threes + all.twos + all.ones;
-    int64_t panel = s->panels * range / p->ranges;
-    int64_t panels = s->panels * (range + 1) / p->ranges - panel;
-    run runs[2];
-    int count =
-        runs_of(all, strips_all * band / p->bands, strips_all * (band + 1) / p->bands, runs);
-    for (int x = 0; x < count; x++) {
-        run first = runs[x], rest = runs[x]; /* in place, and packed */
-        first.strips = tic_most(0, tic_least(first.strips, (p->packed - first.tile) / first.rows));
-        rest.tile += first.strips * first.rows;
-        rest.strips -= first.strips;
-        if (first.strips > 0)
-            do_run(ctx, s, p, &first, panel, panels, thread);
-        if (rest.strips > 0)
-            do_run(ctx, s, p, &rest, panel, panels, thread);
-    }
+    if (s->own_a)
+        a = pack_own(s, p, band, &next);
+    const strips all = cut_strips(p->tiles, s->height);
+    const int64_t count = all.threes + all.twos + all.ones;
+    do_range(ctx, s, p, count * band / p->bands, count * (band + 1) / p->bands, range, a, next);
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
@@ -342,9 +418,7 @@ static void share_out(const shape *s, int threads, pass *p) {
     int64_t wanted = threads == 1 ? 1 : (int64_t)threads * ITEMS_A_THREAD;
     p->threads = threads;
     p->ranges = tic_ceil_div(s->panels, s->range);
-    /* The larger operand that is packed now is then read by the thread that packed it. */
-    p->by_columns = p->pack_b && 2 * s->panels > p->tiles;
-    if (p->by_columns) {
+    if (s->by_columns) {
         p->ranges = tic_least(s->panels, tic_round_up(p->ranges, threads));
         p->bands = tic_most(tic_ceil_div(strips_all, s->band), tic_ceil_div(wanted, p->ranges));
         p->bands = tic_least(strips_all, p->bands);
@@ -353,6 +427,8 @@ static void share_out(const shape *s, int threads, pass *p) {
     p->bands = tic_ceil_div(strips_all, s->band);
     p->bands = tic_most(p->bands, tic_ceil_div(wanted, p->ranges));
     p->bands = tic_least(strips_all, tic_ceil_div(p->bands, threads) * threads);
+    if (s->own_a) /* once */
+        return;
     p->ranges = tic_least(s->panels, tic_most(p->ranges, tic_ceil_div(wanted, p->bands)));
 }
 
@@ -365,8 +441,13 @@ static void pack_all(tic_ctx *ctx, const shape *s, const pass *p) {
     tic_share_begin(ctx, groups);
     for (int64_t x; (x = tic_share_take(ctx)) >= 0;) {
         const int64_t before = x * of_b / groups; /* groups of B before this one */
-        const bool is_a = (x + 1) * of_b / groups == before;
-        pack_group(s, p, is_a, is_a ? x - before : before);
+        if ((x + 1) * of_b / groups > before) {
+            pack_b(s, p, before);
+        } else {
+            const int64_t first = p->packed + (x - before) * TILES_A_TASK;
+            pack_a(s, p, (packed_a){s->a, p->packed}, first,
+                   tic_least(first + TILES_A_TASK, p->tiles));
+        }
     }
 #pragma omp barrier
 }

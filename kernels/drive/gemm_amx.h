@@ -12,6 +12,11 @@ enum {
     TIC_AMX_BLOCK = TIC_AMX_STRIP * TIC_TILE_ROWS * TIC_AMX_PANEL, /* elements of C */
 };
 
+typedef struct tic_amx_rows_ahead {
+    const void *from;
+    int64_t rows, step, bytes; /* bytes from row to row; of a row */
+} tic_amx_rows_ahead;
+
 /* A rectangle of C that one thread computes: `strips` of 16 R rows, R the micro-kernel's, times
  * `panels` of 32 columns, over all steps of k in chunks of `chunk`. `group` strips take a chunk
  * before they take the next one; meanwhile a block's sums stay as tiles in `partial`. Row tile i of
@@ -27,8 +32,9 @@ typedef struct tic_amx_band {
     int64_t keep; /* of each chunk of A the first steps, which L1 keeps from panel to panel; the
                      others pass through */
     bool ahead;
-    float *partial; /* [group][panels][16 R][32]; NULL: one chunk */
-    float *sums;    /* [TIC_AMX_BLOCK], 64-byte aligned: the block that is being finished */
+    tic_amx_rows_ahead next; /* other rows that are asked for in the course of the call */
+    float *partial;          /* [group][panels][16 R][32]; NULL: one chunk */
+    float *sums; /* [TIC_AMX_BLOCK], 64-byte aligned: the block that is being finished */
 } tic_amx_band;
 
 /* One tier's. Issues strips * R * panels * 2 * steps * TIC_TILE_MACS; configures the tiles. */

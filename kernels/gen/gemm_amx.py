@@ -57,6 +57,7 @@ TIC_PRODUCT_BF16 static void band_{rows}(const tic_amx_band *band) {{
     const int64_t {tile_step}a_row = band->a_row, a_step = band->a_step;
     meanwhile m = {{.finish = TIC_TIERED(tic_amx_finish_rows)(band)}};
     float *to = NULL; /* where the sums in the tiles go; NULL: there are none */
+    m.a = lines_ahead(band->next, band->strips * band->panels * (band->steps - 1));
     tic_amx_begin();
     for (int64_t group = 0; group < band->strips; group += band->group) {{
         const int64_t last = tic_least(group + band->group, band->strips);
@@ -68,7 +69,8 @@ TIC_PRODUCT_BF16 static void band_{rows}(const tic_amx_band *band) {{
                 float *partial = band->sums; /* one chunk: the block's end */
                 if (band->partial != NULL)
                     partial = band->partial + (s - group) * band->panels * {512 * rows};
-                m.a = next_of_a(band, {rows}, s, group, last, first);
+                if (band->ahead)
+                    m.a = next_of_a(band, {rows}, s, group, last, first);
                 for (int64_t q = 0; q < band->panels; q++) {{
                     const float *from = first > 0 ? partial : NULL;
                     const unsigned char *a = band->a + s * band->a_strip + first * a_step;
@@ -142,10 +144,14 @@ TIC_INLINE lines next_of_a(const tic_amx_band *band, int tiles, int64_t s, int64
         strip = step < band->steps ? group : last;
         step = step < band->steps ? step : 0;
     }
-    if (!band->ahead || strip == band->strips)
+    if (strip == band->strips)
         return (lines){.left = 0};
-    return lines_of_a(band, band->a + strip * band->a_strip + step * band->a_step, tiles,
-                      tic_least(band->chunk, band->steps - step), turns);
+    return lines_ahead(
+        (tic_amx_rows_ahead){.from = band->a + strip * band->a_strip + step * band->a_step,
+                             .rows = tiles * TIC_TILE_ROWS,
+                             .step = band->a_row,
+                             .bytes = tic_least(band->chunk, band->steps - step) * band->a_step},
+        turns);
 }
 """)
     out.line()
