@@ -34,6 +34,7 @@ enum {
     SHORT_SPAN = 512,   /* the same of dW, whose operands are packed: what is packed stays in L2 */
     B_IN_L2 = 5 << 18,  /* bytes of B that stay in a core's L2 while all of A passes by */
     A_IN_L2 = 1 << 18,  /* bytes of a band of A that a thread packs for itself */
+    COPY_PANELS = 12,   /* that pay for the copy of a strip's chunk */
     OWN_TILES = 32,     /* fewer of A are packed by all threads: not each has a band */
     KEPT = 24,          /* tiles of A's chunk that stay in L1: half of 48 KiB */
     TILES_A_TASK = 4,   /* of 16 rows or columns, packed by one thread */
@@ -50,6 +51,7 @@ typedef struct shape {
     const tic_packed *packed; /* B, when it comes packed */
     bool direct;              /* C gathers the sums of spans */
     bool in_place;            /* A's rows are read where they are, but for the last strip's */
+    bool copies;              /* a strip's chunk is copied before it meets the panels */
     bool by_columns;          /* a thread's share are ranges of columns, not bands of rows */
     bool own_a;               /* a thread packs a band of A for itself, before it multiplies it */
     int64_t span, chunk;      /* of k, in steps */
@@ -67,13 +69,15 @@ static int64_t equal_parts(int64_t n, int64_t longest) {
     return n > 0 ? tic_ceil_div(n, tic_ceil_div(n, longest)) : 1;
 }
 
-/* Tiles can be loaded from A's rows as they stand: bf16, no odd end of k, and few enough rows of a
- * strip in the same set of L1 to keep a chunk there. */
-static bool is_in_place(const tic_gemm_args *args, int64_t height) {
+/* Tiles could be loaded from A's rows as they stand: bf16, and no odd end of k. */
+static bool stands_in_tiles(const tic_gemm_args *args) {
+    return args->trans != TIC_TN && args->a.type == TIC_BF16 && args->k % TIC_TILE_K == 0;
+}
+
+/* Few enough of a strip's rows are in the same set of L1 to keep a chunk there. */
+static bool stays_in_l1(const tic_gemm_args *args, int64_t height) {
     const int64_t bytes = args->a.ld * 2;
     int64_t apart = LINE; /* the largest power of two, up to a page, that divides a row's length */
-    if (args->trans == TIC_TN || args->a.type != TIC_BF16 || args->k % TIC_TILE_K != 0)
-        return false;
     while (apart < PAGE && bytes % (2 * apart) == 0)
         apart *= 2;
     return tic_ceil_div(height * TIC_TILE_ROWS, PAGE / apart) <= ROWS_A_SET;
@@ -94,7 +98,8 @@ static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_ge
     s.range = equal_parts(s.panels, tic_most(1, knobs[2] / TIC_AMX_PANEL));
     s.height = knobs[3];
     s.band = tic_most(1, knobs[1] / (s.height * TIC_TILE_ROWS));
-    s.in_place = is_in_place(args, s.height);
+    s.in_place = stands_in_tiles(args);
+    s.copies = s.in_place && !stays_in_l1(args, s.height);
     /* The larger operand that is packed in the call is read by the thread that packed it. */
     s.by_columns = s.packed == NULL && 2 * s.panels > s.tiles;
     s.own_a = args->trans == TIC_TN && !s.by_columns && s.tiles >= OWN_TILES;
@@ -117,6 +122,8 @@ static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_ge
     if (s.chunk < s.span)
         s.partial_bytes = (size_t)(s.group * s.range) * TIC_AMX_BLOCK * sizeof(float);
     s.own_bytes = TIC_AMX_BLOCK * sizeof(float) + s.partial_bytes;
+    if (s.copies)
+        s.own_bytes += (size_t)(TIC_AMX_STRIP * s.chunk) * TIC_TILE_BYTES;
     if (s.own_a) /* one strip more: an odd number of tiles begins with a strip of three */
         s.own_bytes += (size_t)((s.band * s.height + 1) * s.span) * TIC_TILE_BYTES;
     return s;
@@ -293,6 +300,8 @@ static void place_a(const shape *s, const pass *p, const run *r, packed_a a, tic
         call->a_tile = TIC_TILE_ROWS * call->a_row;
         call->a_strip = r->rows * call->a_tile;
         call->a_step = TIC_TILE_K * 2;
+        if (s->copies)
+            call->copy = (unsigned char *)(call->sums + TIC_AMX_BLOCK) + s->partial_bytes;
     } else {
         call->a = a.to + (size_t)((r->tile - a.tile) * p->steps) * TIC_TILE_BYTES;
         call->a_row = TIC_TILE_BYTES / TIC_TILE_ROWS;

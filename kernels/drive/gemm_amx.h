@@ -33,6 +33,7 @@ typedef struct tic_amx_band {
                      others pass through */
     bool ahead;
     tic_amx_rows_ahead next; /* other rows that are asked for in the course of the call */
+    unsigned char *copy;     /* [chunk][R] tiles, or NULL */
     float *partial;          /* [group][panels][16 R][32]; NULL: one chunk */
     float *sums; /* [TIC_AMX_BLOCK], 64-byte aligned: the block that is being finished */
 } tic_amx_band;

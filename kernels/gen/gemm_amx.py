@@ -50,11 +50,14 @@ def steps(out, rows, pad, load, end):
 
 
 def kernel(out, rows):
-    tile_step = "a_tile = band->a_tile, " if rows > 1 else ""
+    tile_step = "const int64_t a_tile = copies ? TIC_TILE_BYTES : band->a_tile;" if rows > 1 else ""
     pad = " " * 20
     out.block(f"""
 TIC_PRODUCT_BF16 static void band_{rows}(const tic_amx_band *band) {{
-    const int64_t {tile_step}a_row = band->a_row, a_step = band->a_step;
+    const bool copies = band->copy != NULL;
+    const int64_t a_row = copies ? 64 : band->a_row;
+    const int64_t a_step = copies ? {rows} * TIC_TILE_BYTES : band->a_step;
+    {tile_step}
     meanwhile m = {{.finish = TIC_TIERED(tic_amx_finish_rows)(band)}};
     float *to = NULL; /* where the sums in the tiles go; NULL: there are none */
     m.a = lines_ahead(band->next, band->strips * band->panels * (band->steps - 1));
@@ -69,11 +72,16 @@ TIC_PRODUCT_BF16 static void band_{rows}(const tic_amx_band *band) {{
                 float *partial = band->sums; /* one chunk: the block's end */
                 if (band->partial != NULL)
                     partial = band->partial + (s - group) * band->panels * {512 * rows};
+                const unsigned char *strip = band->a + s * band->a_strip + first * band->a_step;
+                if (copies) {{
+                    copy_strip(band, {rows}, strip, n);
+                    strip = band->copy;
+                }}
                 if (band->ahead)
                     m.a = next_of_a(band, {rows}, s, group, last, first);
                 for (int64_t q = 0; q < band->panels; q++) {{
                     const float *from = first > 0 ? partial : NULL;
-                    const unsigned char *a = band->a + s * band->a_strip + first * a_step;
+                    const unsigned char *a = strip;
                     const unsigned char *b =
                         band->b + q * band->b_panel + first * TIC_AMX_PANEL_STEP;
                     int64_t p = 1;
@@ -133,6 +141,15 @@ def generate(out, args):
         TIC_TILE_STREAM(c, from + (place), 128);                                                   \\
     else                                                                                           \\
         TIC_TILE_ZERO(c)
+
+/* n steps of a strip, row by row as they stand, into tiles. */
+TIC_INLINE void copy_strip(const tic_amx_band *band, int tiles, const unsigned char *from, int64_t n) {
+    for (int i = 0; i < tiles * TIC_TILE_ROWS; i++)
+        for (int64_t p = 0; p < n; p++)
+            memcpy(band->copy + (p * tiles + i / TIC_TILE_ROWS) * TIC_TILE_BYTES +
+                       i % TIC_TILE_ROWS * 64,
+                   from + i * band->a_row + p * band->a_step, 64);
+}
 
 /* What of A comes after chunk `first` of strip s, one of strips group .. last - 1. */
 TIC_INLINE lines next_of_a(const tic_amx_band *band, int tiles, int64_t s, int64_t group,
