@@ -13,8 +13,9 @@ static void end(void) {
 #define A_AT(i) (a + (i)*block->a_tile)
 #define B_AT(j) (b + (j)*block->b_tile)
 
-/* Tiles: C in 0 .. 3 (2 r + c), A in 4 and 5, B in 6 and 7. A load of B is as far from the next as
- * can be: where B comes from L2, two in a row would make the products wait. */
+/* Tiles: C in 0 .. 3 (2 r + c), A in 6, B in 7; A's rows are gone through down and up again, so
+ * that a load of B is as far from the next as can be: where B comes from L2, two in a row would
+ * make the products wait. Why not all eight registers: kernels/gen/gemm_amx.py. */
 #define BLOCK(name, rows, cols, start)                                                             \
     TIC_PRODUCT_BF16 static void name(const tic_amx_block *block) {                                \
         const unsigned char *a = block->a, *b = block->b;                                          \
@@ -27,19 +28,21 @@ static void end(void) {
         if (rows > 1 && cols > 1)                                                                  \
             start(3, C_AT(1, 1));                                                                  \
         for (int64_t s = 0; s < block->steps; s++) {                                               \
-            TIC_TILE_LOAD(6, b, 64);                                                               \
-            TIC_TILE_LOAD(4, a, block->a_row);                                                     \
-            TIC_TILE_PRODUCT(0, 4, 6);                                                             \
+            TIC_TILE_LOAD(7, b, 64);                                                               \
+            TIC_TILE_LOAD(6, a, block->a_row);                                                     \
+            TIC_TILE_PRODUCT(0, 6, 7);                                                             \
             if (rows > 1) {                                                                        \
-                TIC_TILE_LOAD(5, A_AT(1), block->a_row);                                           \
-                TIC_TILE_PRODUCT(2, 5, 6);                                                         \
+                TIC_TILE_LOAD(6, A_AT(1), block->a_row);                                           \
+                TIC_TILE_PRODUCT(2, 6, 7);                                                         \
             }                                                                                      \
-            if (cols > 1) {                                                                        \
+            if (cols > 1)                                                                          \
                 TIC_TILE_LOAD(7, B_AT(1), 64);                                                     \
-                TIC_TILE_PRODUCT(1, 4, 7);                                                         \
+            if (rows > 1 && cols > 1) {                                                            \
+                TIC_TILE_PRODUCT(3, 6, 7);                                                         \
+                TIC_TILE_LOAD(6, a, block->a_row);                                                 \
             }                                                                                      \
-            if (rows > 1 && cols > 1)                                                              \
-                TIC_TILE_PRODUCT(3, 5, 7);                                                         \
+            if (cols > 1)                                                                          \
+                TIC_TILE_PRODUCT(1, 6, 7);                                                         \
             a += block->a_step;                                                                    \
             b += block->b_step;                                                                    \
         }                                                                                          \
