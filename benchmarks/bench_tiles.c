@@ -3,11 +3,17 @@
  * packing and the memory of A and C. docs/performance.md sets the gemm beside it.
  *
  * C[1600, n] in blocks of 32 x 32 over packed A and B of k, one thread. A strip of A (32 rows)
- * meets all panels of B (32 columns) before the next strip comes. */
+ * meets all panels of B (32 columns) before the next strip comes.
+ *
+ * A block is computed in eight registers, each of A's and B's tiles in one of its own, or in six,
+ * where A's share one and B's another and one tile of A is loaded twice. How fast the eight are
+ * tells whether the core's other hardware thread is busy, and so do adds that depend on nothing: it
+ * halves the instructions that a core takes in a cycle. Both are printed with every row. */
 #include "autotune/autotune.h"
 #include "kernels/amx.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum {
     ROWS = 1600,
@@ -20,6 +26,7 @@ enum {
 
 typedef struct loop {
     int64_t strips, panels, steps, chunk;
+    bool six;    /* registers, else eight */
     bool stand;  /* operands stay at the first step: in L1 */
     bool stores; /* sums leave the tiles at the end of k */
     bool passes; /* B, and A beyond KEPT steps, by loads that leave L1 to others */
@@ -33,98 +40,151 @@ typedef struct loop {
     else                                                                                           \
         TIC_TILE_LOAD(t, from, 64)
 
-static void chunk_of_block(const loop *l, int64_t strip, int64_t panel, int64_t first) {
-    const int64_t n = l->steps - first < l->chunk ? l->steps - first : l->chunk;
-    const bool last = first + n == l->steps;
-    static float sums[SUMS] __attribute__((aligned(64)));
-    const unsigned char *a = l->a, *b = l->b;
-    float *own = l->partial + (strip * l->panels + panel) * SUMS;
-    if (!l->stand) {
-        a += (strip * l->steps + first) * PAIR;
-        b += (panel * l->steps + first) * PAIR;
-    }
-    if (first > 0) {
-        TIC_TILE_LOAD(0, own, 128);
-        TIC_TILE_LOAD(1, own + 16, 128);
-        TIC_TILE_LOAD(2, own + 512, 128);
-        TIC_TILE_LOAD(3, own + 528, 128);
-    } else {
-        TIC_TILE_ZERO(0);
-        TIC_TILE_ZERO(1);
-        TIC_TILE_ZERO(2);
-        TIC_TILE_ZERO(3);
-    }
-    for (int64_t p = 0; p < n; p++) {
-        const bool rest = l->passes && p >= KEPT;
-        LOAD(6, b, l->passes);
-        LOAD(4, a, rest);
-        TIC_TILE_PRODUCT(0, 4, 6);
-        LOAD(5, a + TIC_TILE_BYTES, rest);
-        TIC_TILE_PRODUCT(2, 5, 6);
-        LOAD(7, b + TIC_TILE_BYTES, l->passes);
-        TIC_TILE_PRODUCT(1, 4, 7);
-        TIC_TILE_PRODUCT(3, 5, 7);
-        a += l->stand ? 0 : PAIR;
-        b += l->stand ? 0 : PAIR;
-    }
-    if (!l->stores)
-        return;
-    float *to = last ? sums : own;
-    TIC_TILE_STORE(0, to, 128);
-    TIC_TILE_STORE(1, to + 16, 128);
-    TIC_TILE_STORE(2, to + 512, 128);
-    TIC_TILE_STORE(3, to + 528, 128);
-}
+/* A step of k. First: the tiles hold the sums of a block that is done, or nothing; these leave, and
+ * what earlier chunks left of this block's comes. */
+#define START(c, place)                                                                            \
+    if (done != NULL)                                                                              \
+        TIC_TILE_STORE(c, done + (place), 128);                                                    \
+    if (from != NULL)                                                                              \
+        TIC_TILE_STREAM(c, from + (place), 128);                                                   \
+    else                                                                                           \
+        TIC_TILE_ZERO(c)
+#define KEEP(c, place) (void)0
 
-/* Bands of six strips, as the gemm has by default (mc 192), so that the sums stay in L2. */
+#define IN_EIGHT(start)                                                                            \
+    LOAD(6, b, l->passes);                                                                         \
+    LOAD(4, a, rest);                                                                              \
+    start(0, 0);                                                                                   \
+    TIC_TILE_PRODUCT(0, 4, 6);                                                                     \
+    LOAD(5, a + TIC_TILE_BYTES, rest);                                                             \
+    start(2, 512);                                                                                 \
+    TIC_TILE_PRODUCT(2, 5, 6);                                                                     \
+    LOAD(7, b + TIC_TILE_BYTES, l->passes);                                                        \
+    start(1, 16);                                                                                  \
+    TIC_TILE_PRODUCT(1, 4, 7);                                                                     \
+    start(3, 528);                                                                                 \
+    TIC_TILE_PRODUCT(3, 5, 7)
+
+#define IN_SIX(start)                                                                              \
+    LOAD(7, b, l->passes);                                                                         \
+    LOAD(6, a, rest);                                                                              \
+    start(0, 0);                                                                                   \
+    TIC_TILE_PRODUCT(0, 6, 7);                                                                     \
+    LOAD(6, a + TIC_TILE_BYTES, rest);                                                             \
+    start(2, 512);                                                                                 \
+    TIC_TILE_PRODUCT(2, 6, 7);                                                                     \
+    LOAD(7, b + TIC_TILE_BYTES, l->passes);                                                        \
+    start(3, 528);                                                                                 \
+    TIC_TILE_PRODUCT(3, 6, 7);                                                                     \
+    LOAD(6, a, rest);                                                                              \
+    start(1, 16);                                                                                  \
+    TIC_TILE_PRODUCT(1, 6, 7)
+
+/* Returns where the sums that are in the tiles go, NULL: nowhere. */
+#define CHUNK(name, step)                                                                          \
+    static float *name(const loop *l, int64_t strip, int64_t panel, int64_t first, float *done) {  \
+        const int64_t n = l->steps - first < l->chunk ? l->steps - first : l->chunk;               \
+        static float sums[2][SUMS] __attribute__((aligned(64)));                                   \
+        const unsigned char *a = l->a, *b = l->b;                                                  \
+        float *own = l->partial + (strip * l->panels + panel) * SUMS;                              \
+        const float *from = first > 0 ? own : NULL;                                                \
+        bool rest = false;                                                                         \
+        if (!l->stand) {                                                                           \
+            a += (strip * l->steps + first) * PAIR;                                                \
+            b += (panel * l->steps + first) * PAIR;                                                \
+        }                                                                                          \
+        step(START);                                                                               \
+        for (int64_t p = 1; p < n; p++) {                                                          \
+            a += l->stand ? 0 : PAIR;                                                              \
+            b += l->stand ? 0 : PAIR;                                                              \
+            rest = l->passes && p >= KEPT;                                                         \
+            step(KEEP);                                                                            \
+        }                                                                                          \
+        return !l->stores ? NULL : first + n == l->steps ? sums[panel % 2] : own;                  \
+    }
+CHUNK(chunk_in_eight, IN_EIGHT)
+CHUNK(chunk_in_six, IN_SIX)
+
 static void run(const loop *l) {
-    enum { BAND = 6 };
+    float *done = NULL;
     tic_amx_begin();
-    for (int64_t band = 0; band < l->strips; band += BAND)
+    for (int64_t s = 0; s < l->strips; s++)
         for (int64_t first = 0; first < l->steps; first += l->chunk)
-            for (int64_t s = band; s < band + BAND && s < l->strips; s++)
-                for (int64_t q = 0; q < l->panels; q++)
-                    chunk_of_block(l, s, q, first);
+            for (int64_t q = 0; q < l->panels; q++)
+                done = (l->six ? chunk_in_six : chunk_in_eight)(l, s, q, first, done);
     tic_amx_end();
 }
 
-/* Share of the peak that is measured before and after: the median of the rounds. */
-static double share_of(const loop *l) {
+/* Adds a nanosecond that depend on nothing. */
+static double adds_a_ns(void) {
+    enum { ADDS = 20000 };
+    const double begun = tic_now();
+    for (int i = 0; i < ADDS; i++)
+        __asm__ volatile("lea 1(%%rsi), %%rax\nlea 1(%%rsi), %%rcx\nlea 1(%%rsi), %%rdx\n"
+                         "lea 1(%%rsi), %%r8\nlea 1(%%rsi), %%r9\nlea 1(%%rsi), %%r10\n"
+                         "lea 1(%%rsi), %%r11\nlea 1(%%rsi), %%rdi\n"
+                         :
+                         :
+                         : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "rdi");
+    return 8e-9 * ADDS / (tic_now() - begun);
+}
+
+static double rate_of(const loop *l) {
     const double macs = (double)(l->strips * l->panels * l->steps) * 4 * TIC_TILE_MACS;
-    double shares[ROUNDS];
+    const double begun = tic_now();
+    run(l);
+    return 1e-9 * macs / (tic_now() - begun);
+}
+
+typedef struct sample {
+    double share, rate, adds; /* of the peak that is measured before and after */
+} sample;
+
+static sample median_sample(const loop *l) {
+    sample samples[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
-        const double before = tic_peak_rate(TIC_PEAK_AMX, ~0u, 1, 0.001), begun = tic_now();
-        run(l);
-        const double rate = 1e-9 * macs / (tic_now() - begun);
-        shares[i] = 2 * rate / (before + tic_peak_rate(TIC_PEAK_AMX, ~0u, 1, 0.001));
-        for (int j = i; j > 0 && shares[j] < shares[j - 1]; j--) {
-            const double x = shares[j];
-            shares[j] = shares[j - 1];
-            shares[j - 1] = x;
+        const double adds = adds_a_ns();
+        const double before = tic_peak_rate(TIC_PEAK_AMX, ~0u, 1, 0.001), rate = rate_of(l);
+        const double after = tic_peak_rate(TIC_PEAK_AMX, ~0u, 1, 0.001);
+        samples[i] = (sample){2 * rate / (before + after), rate, (adds + adds_a_ns()) / 2};
+        for (int j = i; j > 0 && samples[j].share < samples[j - 1].share; j--) {
+            const sample x = samples[j];
+            samples[j] = samples[j - 1];
+            samples[j - 1] = x;
         }
     }
-    return shares[ROUNDS / 2];
+    return samples[ROUNDS / 2];
+}
+
+/* Numbers of both signs around 1: zeros would be one page that everything reads, and take less
+ * power. */
+static void fill(unsigned char *to, int64_t count) {
+    tic_bf16 *numbers = (tic_bf16 *)(void *)to;
+    uint32_t state = 1;
+    for (int64_t i = 0; i < count; i++) {
+        state = state * 1664525 + 1013904223;
+        numbers[i] = (tic_bf16)(0x3f00 | (state >> 16 & 0x80ff));
+    }
 }
 
 static tic_status measure(tic_error *err) {
     static const struct {
         const char *what;
         int64_t n, k, chunk;
-        bool stand, stores, passes;
+        bool six, stand, stores, passes;
     } rows[] = {
-        {"operands in L1", 768, 768, 768, true, false, false},
-        {"A in L1, B from L2", 768, 256, 256, false, false, false},
-        {"the same, sums stored", 768, 256, 256, false, true, false},
-        {"A and B from L2", 768, 768, 768, false, false, false},
-        {"the same, sums stored", 768, 768, 768, false, true, false},
-        {"half of A in L1, B passes, stored", 768, 768, 768, false, true, true},
-        {"A in L1, B passes, sums travel", 768, 768, 384, false, true, true},
-        {"B evicts A, sums stored", 768, 512, 512, false, true, false},
-        {"A in L1, B passes, sums stored", 768, 512, 512, false, true, true},
-        {"the same", 384, 384, 384, false, true, true},
-        {"the same", 512, 128, 128, false, true, true},
-        {"B from beyond L2", 768, 3072, 3072, false, true, false},
-        {"A in L1, B passes, sums travel", 768, 3072, 384, false, true, true},
+        {"eight registers, operands in L1", 768, 768, 768, false, true, false, false},
+        {"six registers, operands in L1", 768, 768, 768, true, true, false, false},
+        {"eight: A in L1, B passes, stored", 384, 384, 384, false, false, true, true},
+        {"six: A in L1, B passes, stored", 384, 384, 384, true, false, true, true},
+        {"A in L1, B from L2, stored", 768, 256, 256, true, false, true, false},
+        {"B evicts A", 768, 512, 512, true, false, true, false},
+        {"A in L1, B passes", 768, 512, 512, true, false, true, true},
+        {"A and B from L2", 768, 768, 768, true, false, true, false},
+        {"half of A in L1, B passes", 768, 768, 768, true, false, true, true},
+        {"A in L1, B passes, sums travel", 768, 768, 384, true, false, true, true},
+        {"B from beyond L2", 768, 3072, 3072, true, false, true, false},
+        {"A in L1, B passes, sums travel", 768, 3072, 384, true, false, true, true},
     };
     enum { MOST_N = 768, MOST_K = 3072 };
     unsigned char *a = NULL, *b = NULL;
@@ -134,13 +194,19 @@ static tic_status measure(tic_error *err) {
         status = tic_alloc(&b, MOST_N * MOST_K, 2, err);
     if (status == TIC_OK)
         status = tic_alloc(&partial, ROWS * MOST_N, sizeof(float), err);
-    if (status == TIC_OK)
-        printf("%6s %6s %6s  %-34s %s\n", "n", "k", "chunk", "tiles", "share of the tiles' peak");
+    if (status == TIC_OK) {
+        fill(a, ROWS * MOST_K);
+        fill(b, MOST_N * MOST_K);
+        memset(partial, 0, (size_t)(ROWS * MOST_N) * sizeof(float));
+        printf("%6s %6s %6s  %-34s %6s %8s %9s\n", "n", "k", "chunk", "tiles", "peak", "GMAC/s",
+               "adds a ns");
+    }
     for (size_t i = 0; status == TIC_OK && i < sizeof rows / sizeof rows[0]; i++) {
         const loop l = {.strips = ROWS / BLOCK,
                         .panels = rows[i].n / BLOCK,
                         .steps = rows[i].k / TIC_TILE_K,
                         .chunk = rows[i].chunk / TIC_TILE_K,
+                        .six = rows[i].six,
                         .stand = rows[i].stand,
                         .stores = rows[i].stores,
                         .passes = rows[i].passes,
@@ -148,8 +214,10 @@ static tic_status measure(tic_error *err) {
                         .b = b,
                         .partial = partial};
         run(&l);
-        printf("%6lld %6lld %6lld  %-34s %.0f %%\n", (long long)rows[i].n, (long long)rows[i].k,
-               (long long)rows[i].chunk, rows[i].what, 100 * share_of(&l));
+        const sample x = median_sample(&l);
+        printf("%6lld %6lld %6lld  %-34s %4.0f %% %8.0f %9.1f\n", (long long)rows[i].n,
+               (long long)rows[i].k, (long long)rows[i].chunk, rows[i].what, 100 * x.share, x.rate,
+               x.adds);
     }
     tic_free(a);
     tic_free(b);
