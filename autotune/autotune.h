@@ -21,8 +21,9 @@ const char *tic_peak_name(tic_peak peak); /* "f32 FMA", "VDPBF16PS", "AMX bf16" 
 bool tic_peak_exists(tic_peak peak, unsigned isa);
 /* GMAC/s of `threads` threads together, each in a loop of its own for about `seconds`; 0 where it
  * does not exist. Time is what the threads had of the cores, whoever else wanted them. A
- * millisecond or two before and after a sample brackets it. AMX has two speeds and may stay at the
- * slow one for 100 ms: warm it up once for at least 0.15 s. Nothing is added to any counter. */
+ * millisecond or two before and after a sample brackets it. AMX has two speeds, the slow one while
+ * the core's other hardware thread is busy, and wakes up slowly: warm it up once for at least 0.15
+ * s. Nothing is added to any counter. */
 double tic_peak_rate(tic_peak peak, unsigned isa, int threads, double seconds);
 /* The unit that computes fastest in that precision here, measured (0.25 s for bf16): what a share
  * of peak is taken of. bf16 operands may go through FMAs too. */

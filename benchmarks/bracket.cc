@@ -2,9 +2,12 @@
 #include "bracket.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace {
 constexpr double kPeakSeconds = 0.0005, kWarmSeconds = 0.1, kTriadSeconds = 0.002;
+constexpr double kApart = 0.2; // the machine has changed meanwhile: taken again
+constexpr int kRetakes = 2;
 constexpr size_t kMostTriad = 1ull << 30, kLeastTriad = 3 * 4096;
 } // namespace
 
@@ -52,10 +55,18 @@ double Samples::Spread() const {
 }
 
 bool Samples::Take(const std::function<double()> &rate, const std::function<double()> &call) {
-    const double before = rate(), taken = call();
-    if (taken < 0)
-        return false;
+    double before = rate(), after = 0, taken = 0;
+    for (int tries = 0; tries <= kRetakes; tries++) {
+        if (tries > 0)
+            before = after;
+        taken = call();
+        if (taken < 0)
+            return false;
+        after = rate();
+        if (std::fabs(after - before) <= kApart * std::max(after, before))
+            break;
+    }
     seconds.push_back(taken);
-    rates.push_back((before + rate()) / 2);
+    rates.push_back((before + after) / 2);
     return true;
 }

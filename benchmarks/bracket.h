@@ -17,7 +17,7 @@ class PeakBracket {
   public:
     PeakBracket(tic_dtype precision, unsigned isa, int threads);
     double Rate() const; // MAC/s, measured now, in a few milliseconds
-    void WarmUp() const; // AMX may stay slow for 100 ms
+    void WarmUp() const; // AMX wakes up slowly
     tic_peak unit() const { return unit_; }
 
   private:
@@ -49,6 +49,8 @@ struct Samples {
     // Longest less shortest sample, as a share of the median.
     double Spread() const;
     // Measures `rate`, runs `call`, which returns the seconds of one call, measures `rate` again.
+    // Where the two rates are far apart, the sample stands between two speeds of the machine (AMX
+    // has two, by what the core's other hardware thread does) and is taken again, twice at most.
     // False when call returned a negative number.
     bool Take(const std::function<double()> &rate, const std::function<double()> &call);
 };
