@@ -66,7 +66,7 @@ static void loop_vdpbf16(long rounds, const void *unused) {
 /* Two tiles by one, every operand loaded where it is used, all from L1. A loop of TDPs alone does
  * not notice what slows them down beside loads: the core's other hardware thread, which in a
  * virtual machine may be a stranger's. Two by two tiles in all eight registers are as fast as this
- * loop while it idles and half as fast while it does not (benchmarks/bench_tiles). */
+ * loop while it idles, and much slower while it does not (benchmarks/bench_tiles). */
 enum { TILE = 1024, AMX_BYTES = 8 * 3 * TILE };
 static void loop_amx(long rounds, const void *operands) {
     struct {
@@ -149,8 +149,8 @@ static double thread_time(void) {
 static double thread_rate(const unit *u, double seconds) {
     enum { ROUNDS = 2000 };
     tic_bf16 operands[AMX_BYTES / 2] __attribute__((aligned(4096)));
-    for (int i = 0; i < AMX_BYTES / 2;
-         i++) /* of both signs around 1: zeros would take less power */
+    /* of both signs around 1: zeros would take less power */
+    for (int i = 0; i < AMX_BYTES / 2; i++)
         operands[i] = (tic_bf16)(0x3f00 | (i * 40503u >> 8 & 0x80ff));
     const double begun = tic_now(), before = thread_time();
     long rounds = 0;

@@ -1,5 +1,5 @@
 /* The epilogues of the bf16 GEMM on AMX tiles: one loop over rows, compiled for the kinds
- * that a training step has and, for every other one, with what it has told as it runs. */
+ * that a training step has and, for every other one, with what it is told as it runs. */
 #include "kernels/amx/finish.h"
 
 #include "kernels/amx/activate.h"
@@ -83,7 +83,7 @@ TIC_INLINE void finish_rows(tic_amx_finish *state, kind k, int64_t rows) {
 }
 
 static kind kind_of(const tic_gemm_args *args, bool accumulate) {
-    const tic_mat kept = args->grad_pre.data != NULL ? args->grad_pre : args->pre;
+    const tic_mat kept = tic_amx_kept(args);
     return (kind){
         .act = args->act,
         .slope = args->grad_pre.data != NULL,

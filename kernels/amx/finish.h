@@ -4,6 +4,7 @@
 #ifndef TIC_AMX_FINISH_H
 #define TIC_AMX_FINISH_H
 
+#include "kernels/amx/lanes.h"
 #include "kernels/drive/gemm_amx.h"
 
 typedef struct tic_amx_rows { /* of a matrix, 32 columns: the next one; data NULL: there are none */
@@ -13,7 +14,7 @@ typedef struct tic_amx_rows { /* of a matrix, 32 columns: the next one; data NUL
 
 typedef struct tic_amx_finish { /* of the block whose sums have left the tiles */
     int64_t left;               /* rows */
-    uint16_t first, second;     /* masks: columns of C in the two vectors */
+    lane_mask first, second;    /* columns of C in the two vectors */
     const float *sums, *bias;
     tic_amx_rows c, kept, residual; /* kept: pre or grad_pre */
     const tic_gemm_args *args;
@@ -32,8 +33,9 @@ static inline tic_amx_rows tic_amx_rows_at(tic_mat mat, int64_t i, int64_t j) {
     return (tic_amx_rows){data, mat.ld * size};
 }
 
-static inline uint16_t tic_amx_columns(int64_t n) { /* the first n, of 16, as a mask */
-    return n >= 16 ? 0xffff : n <= 0 ? 0 : (uint16_t)((1u << n) - 1);
+/* What the activation's slope is taken of, in backward, or what its argument is kept in. */
+static inline tic_mat tic_amx_kept(const tic_gemm_args *args) {
+    return args->grad_pre.data != NULL ? args->grad_pre : args->pre;
 }
 
 /* The state behind the last chunk of block (strip s, panel q) of a band. */
@@ -43,12 +45,12 @@ static inline void tic_amx_finish_begin(tic_amx_finish *f, const tic_amx_band *b
     const int64_t rows = TIC_TILE_ROWS * tiles, i = band->i0 + s * rows;
     const int64_t j = band->j0 + q * TIC_AMX_PANEL;
     f->left = args->m - i < rows ? args->m - i : rows;
-    f->first = tic_amx_columns(args->n - j);
-    f->second = tic_amx_columns(args->n - j - TIC_TILE_COLS);
+    f->first = lanes_first(args->n - j);
+    f->second = lanes_first(args->n - j - TIC_TILE_COLS);
     f->sums = band->sums;
     f->bias = args->bias != NULL ? args->bias + j : NULL;
     f->c = tic_amx_rows_at(args->c, i, j);
-    f->kept = tic_amx_rows_at(args->grad_pre.data != NULL ? args->grad_pre : args->pre, i, j);
+    f->kept = tic_amx_rows_at(tic_amx_kept(args), i, j);
     f->residual = tic_amx_rows_at(tic_f32(args->residual, args->ld_residual), i, j);
     f->args = args;
     f->accumulate = band->accumulate;

@@ -11,7 +11,6 @@
 #define TIC_AMX_MEANWHILE_H
 
 #include "kernels/amx/finish.h"
-#include "kernels/amx/lanes.h"
 
 typedef struct lines { /* to be asked for: `bytes` of each of some rows */
     const char *row, *at;
@@ -80,7 +79,7 @@ TIC_INLINE lines lines_of(tic_mat mat, const tic_amx_band *band, int tiles, int6
 TIC_INLINE void lines_of_block(meanwhile *m, const tic_amx_band *band, int tiles, int64_t s,
                                int64_t q, int64_t turns) {
     const tic_gemm_args *args = band->args;
-    const tic_mat kept = args->grad_pre.data != NULL ? args->grad_pre : args->pre;
+    const tic_mat kept = tic_amx_kept(args);
     m->c = lines_of(args->c, band, tiles, s, q, turns);
     m->others = kept.data != NULL || args->residual != NULL;
     if (m->others) {

@@ -6,7 +6,7 @@
 
 enum { STRIP = 2 * TIC_TILE_ROWS, PANEL = 2 * TIC_TILE_COLS, K = TIC_TILE_K / 2 /* in units */ };
 
-/* C in tiles 0 .. 3 (2 row + column), A in 4 and 5, B in 6 and 7. */
+/* C in tiles 0 .. 3 (2 row + column), A in 6, B in 7, in the order of products.c. */
 #define TILES(name, rows, start)                                                                   \
     TIC_PRODUCT static void name(int64_t k, const char *a, int64_t a_step, const char *b, char *c, \
                                  int64_t c_step) {                                                 \
@@ -19,17 +19,19 @@ enum { STRIP = 2 * TIC_TILE_ROWS, PANEL = 2 * TIC_TILE_COLS, K = TIC_TILE_K / 2 
             start(3, c1 + 64);                                                                     \
         }                                                                                          \
         for (int64_t p = 0; p < k; p += K) {                                                       \
-            TIC_TILE_LOAD(6, b + p * PANEL * 4, PANEL * 4);                                        \
-            TIC_TILE_LOAD(4, a + p * 4, a_step);                                                   \
-            TIC_TILE_PRODUCT(0, 4, 6);                                                             \
+            TIC_TILE_LOAD(7, b + p * PANEL * 4, PANEL * 4);                                        \
+            TIC_TILE_LOAD(6, a + p * 4, a_step);                                                   \
+            TIC_TILE_PRODUCT(0, 6, 7);                                                             \
             if (rows > 1) {                                                                        \
-                TIC_TILE_LOAD(5, a1 + p * 4, a_step);                                              \
-                TIC_TILE_PRODUCT(2, 5, 6);                                                         \
+                TIC_TILE_LOAD(6, a1 + p * 4, a_step);                                              \
+                TIC_TILE_PRODUCT(2, 6, 7);                                                         \
             }                                                                                      \
             TIC_TILE_LOAD(7, b + p * PANEL * 4 + 64, PANEL * 4);                                   \
-            TIC_TILE_PRODUCT(1, 4, 7);                                                             \
-            if (rows > 1)                                                                          \
-                TIC_TILE_PRODUCT(3, 5, 7);                                                         \
+            if (rows > 1) {                                                                        \
+                TIC_TILE_PRODUCT(3, 6, 7);                                                         \
+                TIC_TILE_LOAD(6, a + p * 4, a_step);                                               \
+            }                                                                                      \
+            TIC_TILE_PRODUCT(1, 6, 7);                                                             \
         }                                                                                          \
         TIC_TILE_STORE(0, c, c_step);                                                              \
         TIC_TILE_STORE(1, c + 64, c_step);                                                         \

@@ -2,21 +2,26 @@
  * threads, which generated micro-kernels (kernels/gen/gemm_amx.py) compute and finish.
  *
  *   for each span of k, for each slab of rows:
- *     all threads pack B, when the span is new and no packing came along, and A's slab, unless it
- * is read in place or packed band by band threads take bands of rows x ranges of at most nc
- * columns: pack the band of A, for dW for each group of strips of 32 or 48 rows, for each chunk of
- * k, for each strip of the group, for each panel of 32 columns: products into the sums of the chunk
- * before; after the last chunk the epilogue
+ *     all threads pack B, when the span is new and no packing came along,
+ *       and A's slab, unless it stands as tiles do or is packed by bands
+ *     threads take bands of rows x ranges of at most nc columns:
+ *       pack the band of A (dW)
+ *       for each group of strips of 32 or 48 rows, for each chunk of k,
+ *         for each strip of the group, for each panel of 32 columns:
+ *           products into the sums of the chunk before; after the last chunk the epilogue
  *
  * A chunk of a strip (kc 384: 24 KiB) stays in L1 while B's panels pass by from L2, so that a step
  * of two by two tiles brings 2 KiB instead of 4; L2 gives less than the tiles could take
  * (benchmarks/bench_tiles says how much). B is loaded as what is not used again (TILELOADDT1), for
  * it would else take A's place in L1; what of A is more than L1 keeps, too. The price of chunks is
  * that sums travel between them, as tiles. A group is one strip where all chunks of B's range stay
- * in L2, else a band, so that a chunk does. bf16 rows of A are read in place, the next strip's
- * asked for meanwhile; rows that must be converted or would share sets of L1 are packed. dW's are
- * transposed: by the thread that multiplies them, whose L2 they then never leave, in spans of k
- * whose B stays there beside them.
+ * in L2, else a band, so that one chunk of them does.
+ *
+ * bf16 rows of A are read in place, the next strip's asked for meanwhile; where they would share
+ * sets of L1, a strip's chunk is copied before it is used. Rows that must be converted are packed
+ * by all threads. dW's must be transposed: a thread does it band by band for itself where there are
+ * bands for every thread, so that they do not leave its L2, in spans of k whose B stays beside
+ * them.
  *
  * An element's sum is that of its steps in rising order, whatever the chunks; of several spans
  * (where C gathers them) it is the sum of theirs. It depends on the shape, never on the thread
@@ -29,17 +34,17 @@
 #include <string.h>
 
 enum {
-    SLAB = 4096,        /* rows of A packed at a time */
-    SPAN = 4096,        /* longest span of k where C gathers the spans' sums */
-    SHORT_SPAN = 512,   /* the same of dW, whose operands are packed: what is packed stays in L2 */
-    B_IN_L2 = 5 << 18,  /* bytes of B that stay in a core's L2 while all of A passes by */
-    A_IN_L2 = 1 << 18,  /* bytes of a band of A that a thread packs for itself */
-    COPY_PANELS = 12,   /* that pay for the copy of a strip's chunk */
-    OWN_TILES = 32,     /* fewer of A are packed by all threads: not each has a band */
-    KEPT = 24,          /* tiles of A's chunk that stay in L1: half of 48 KiB */
-    TILES_A_TASK = 4,   /* of 16 rows or columns, packed by one thread */
-    ITEMS_A_THREAD = 4, /* wanted */
-    SERIAL_MACS = 1 << 20, /* below: waking threads costs more than they bring */
+    SLAB = 4096,            /* rows of A packed at a time */
+    SPAN = 4096,            /* longest span of k where C gathers the spans' sums */
+    SHORT_SPAN = 512,       /* the same of dW, but for k up to half as much again */
+    B_IN_L2 = 5 << 18,      /* bytes of B that stay in a core's L2 while all of A passes by */
+    A_IN_L2 = 1 << 18,      /* bytes of a band of A that a thread packs for itself */
+    OWN_TILES = 32,         /* fewer of A, all in all or: */
+    OWN_TILES_A_THREAD = 8, /* a thread, are packed by all threads, for not each would have bands */
+    KEPT = 24,              /* tiles of A's chunk that stay in L1: half of 48 KiB */
+    TILES_A_TASK = 4,       /* of 16 rows or columns, packed by one thread */
+    ITEMS_A_THREAD = 4,     /* wanted */
+    SERIAL_MACS = 1 << 20,  /* below: waking threads costs more than they bring */
     PAGE = 4096,
     LINE = 64,      /* bytes: addresses a page apart share a set of L1, which has 12 ways */
     ROWS_A_SET = 8, /* most rows of a strip that may */
@@ -88,8 +93,38 @@ static int64_t chunk_of(int64_t steps, int64_t longest) {
     return 2 * steps <= 3 * longest ? tic_most(1, steps) : equal_parts(steps, longest);
 }
 
-static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_gemm_args *args) {
+/* Most steps of a span where C gathers the spans' sums. */
+static int64_t longest_span(const tic_gemm_args *args) {
+    return args->trans == TIC_TN ? 3 * SHORT_SPAN / 2 / TIC_TILE_K : SPAN / TIC_TILE_K;
+}
+
+/* Bytes to book: as many for a longer k as for a shorter one, however they are cut. `band`: strips
+ * of a band at most. */
+static void book(shape *s, int64_t band, int64_t chunk) {
+    const int64_t span = s->direct ? tic_least(s->steps, longest_span(s->args)) : s->span;
+    const bool travels = chunk_of(span, chunk) < span;
+    const int64_t group = s->range * span * TIC_AMX_PANEL_STEP <= B_IN_L2 ? 1 : band;
+    const int64_t strip = s->height * span * TIC_TILE_BYTES;
+    if (!s->own_a)
+        s->a_bytes =
+            (size_t)((s->in_place ? tic_least(s->tiles, TIC_AMX_STRIP) : s->tiles) * span) *
+            TIC_TILE_BYTES;
+    if (s->packed == NULL)
+        s->b_bytes = (size_t)(s->panels * span) * TIC_AMX_PANEL_STEP;
+    if (travels)
+        s->partial_bytes = (size_t)(group * s->range) * TIC_AMX_BLOCK * sizeof(float);
+    s->own_bytes = TIC_AMX_BLOCK * sizeof(float) + s->partial_bytes;
+    if (s->copies)
+        s->own_bytes += (size_t)(TIC_AMX_STRIP * tic_least(span, 3 * chunk / 2)) * TIC_TILE_BYTES;
+    if (s->own_a) /* a tile more: an odd number of them begins with a strip of three */
+        s->own_bytes +=
+            (size_t)(tic_most(strip, tic_least(band * strip, A_IN_L2)) + span * TIC_TILE_BYTES);
+}
+
+static shape plan_shape(const tic_ctx *ctx, const tic_gemm_amx *tier, const int *knobs,
+                        const tic_gemm_args *args) {
     shape s = {.args = args, .tier = tier, .direct = tic_gemm_is_direct(args)};
+    const int64_t chunk = tic_most(1, knobs[0] / TIC_TILE_K);
     s.packed = tic_gemm_packed_for(args, &tic_gemm_tiles_micro.format);
     s.steps = tic_amx_steps(args->k);
     s.slab = tic_least(args->m, SLAB);
@@ -97,35 +132,26 @@ static shape plan_shape(const tic_gemm_amx *tier, const int *knobs, const tic_ge
     s.panels = tic_ceil_div(args->n, TIC_AMX_PANEL);
     s.range = equal_parts(s.panels, tic_most(1, knobs[2] / TIC_AMX_PANEL));
     s.height = knobs[3];
-    s.band = tic_most(1, knobs[1] / (s.height * TIC_TILE_ROWS));
     s.in_place = stands_in_tiles(args);
     s.copies = s.in_place && !stays_in_l1(args, s.height);
     /* The larger operand that is packed in the call is read by the thread that packed it. */
     s.by_columns = s.packed == NULL && 2 * s.panels > s.tiles;
-    s.own_a = args->trans == TIC_TN && !s.by_columns && s.tiles >= OWN_TILES;
-    s.span = s.steps;
+    s.own_a = args->trans == TIC_TN && !s.by_columns && s.tiles >= OWN_TILES &&
+              s.tiles >= OWN_TILES_A_THREAD * ctx->threads;
+    s.span = tic_most(1, s.steps);
     if (s.direct && args->trans == TIC_TN)
         s.span = chunk_of(s.steps, SHORT_SPAN / TIC_TILE_K);
     else if (s.direct)
         s.span = equal_parts(s.steps, SPAN / TIC_TILE_K);
+    const int64_t band = tic_most(1, knobs[1] / (s.height * TIC_TILE_ROWS));
+    s.band = band;
     if (s.own_a) {
         s.range = s.panels;
-        s.band = tic_most(1, tic_least(s.band, A_IN_L2 / (s.height * s.span * TIC_TILE_BYTES)));
+        s.band = tic_most(1, tic_least(band, A_IN_L2 / (s.height * s.span * TIC_TILE_BYTES)));
     }
-    s.chunk = chunk_of(s.span, tic_most(1, knobs[0] / TIC_TILE_K));
+    s.chunk = chunk_of(s.span, chunk);
     s.group = s.range * s.span * TIC_AMX_PANEL_STEP <= B_IN_L2 ? 1 : s.band;
-    if (!s.own_a)
-        s.a_bytes = (size_t)((s.in_place ? tic_least(s.tiles, TIC_AMX_STRIP) : s.tiles) * s.span) *
-                    TIC_TILE_BYTES;
-    if (s.packed == NULL)
-        s.b_bytes = (size_t)(s.panels * s.span) * TIC_AMX_PANEL_STEP;
-    if (s.chunk < s.span)
-        s.partial_bytes = (size_t)(s.group * s.range) * TIC_AMX_BLOCK * sizeof(float);
-    s.own_bytes = TIC_AMX_BLOCK * sizeof(float) + s.partial_bytes;
-    if (s.copies)
-        s.own_bytes += (size_t)(TIC_AMX_STRIP * s.chunk) * TIC_TILE_BYTES;
-    if (s.own_a) /* one strip more: an odd number of tiles begins with a strip of three */
-        s.own_bytes += (size_t)((s.band * s.height + 1) * s.span) * TIC_TILE_BYTES;
+    book(&s, band, chunk);
     return s;
 }
 
@@ -350,19 +376,20 @@ static void do_range(tic_ctx *ctx, const shape *s, const pass *p, int64_t first,
     const int64_t panels = s->panels * (range + 1) / p->ranges - panel;
     run runs[2];
     const int count = runs_of(cut_strips(p->tiles, s->height), first, last, runs);
+    const int longer = count > 1 && runs[1].strips > runs[0].strips; /* asks for what comes next */
     for (int x = 0; x < count; x++) {
-        run in_place = runs[x], packed = runs[x];
-        in_place.strips =
-            s->own_a
-                ? 0
-                : tic_most(0, tic_least(runs[x].strips, (p->packed - runs[x].tile) / runs[x].rows));
-        packed.tile += in_place.strips * in_place.rows;
-        packed.strips -= in_place.strips;
-        if (in_place.strips > 0)
-            do_run(ctx, s, p, &in_place, a, panel, panels, next, thread);
-        if (packed.strips > 0)
-            do_run(ctx, s, p, &packed, a, panel, panels, next, thread);
-        next.rows = 0;
+        const tic_amx_rows_ahead none = {.rows = 0};
+        run standing = runs[x], rest = runs[x];
+        standing.strips = 0;
+        if (s->in_place)
+            standing.strips =
+                tic_most(0, tic_least(runs[x].strips, (p->packed - runs[x].tile) / runs[x].rows));
+        rest.tile += standing.strips * standing.rows;
+        rest.strips -= standing.strips;
+        if (standing.strips > 0)
+            do_run(ctx, s, p, &standing, a, panel, panels, none, thread);
+        if (rest.strips > 0)
+            do_run(ctx, s, p, &rest, a, panel, panels, x == longer ? next : none, thread);
     }
 }
 
@@ -484,7 +511,7 @@ static void finish_nothing(const tic_gemm_args *args) {
 
 static tic_status run_tier(tic_ctx *ctx, const tic_gemm_amx *tier, const int *knobs,
                            const tic_gemm_args *args, tic_error *err) {
-    shape s = plan_shape(tier, knobs, args);
+    shape s = plan_shape(ctx, tier, knobs, args);
     if (args->n == 0) /* nothing but column sums */
         return tic_gemm_ref(ctx, NULL, NULL, args, err);
     if (args->colsum != NULL && !args->accumulate)
@@ -537,6 +564,6 @@ tic_status tic_gemm_tiles_emulated(tic_ctx *ctx, const tic_variant *variant, con
 
 size_t tic_gemm_tiles_scratch(const tic_ctx *ctx, const tic_variant *variant, const int *knobs,
                               const tic_gemm_args *args) {
-    shape s = plan_shape(tier_of(variant), knobs, args);
+    shape s = plan_shape(ctx, tier_of(variant), knobs, args);
     return scratch_bytes(ctx, &s);
 }

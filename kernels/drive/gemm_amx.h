@@ -32,7 +32,7 @@ typedef struct tic_amx_band {
     int64_t keep; /* of each chunk of A the first steps, which L1 keeps from panel to panel; the
                      others pass through */
     bool ahead;
-    tic_amx_rows_ahead next; /* other rows that are asked for in the course of the call */
+    tic_amx_rows_ahead next; /* without `ahead`: other rows, asked for in the course of the call */
     unsigned char *copy;     /* [chunk][R] tiles, or NULL */
     float *partial;          /* [group][panels][16 R][32]; NULL: one chunk */
     float *sums; /* [TIC_AMX_BLOCK], 64-byte aligned: the block that is being finished */
@@ -43,7 +43,7 @@ typedef struct tic_gemm_amx {
     const tic_amx_packing *packing;
     void (*band[TIC_AMX_STRIP])(const tic_amx_band *band); /* [R - 1] */
 } tic_gemm_amx;
-/* What tests, tuner and auditor ask of a gemm variant: its tile and its packing. */
+/* gemm_amx_weights.c */
 extern const tic_gemm_micro tic_gemm_tiles_micro;
 extern const tic_gemm_amx tic_gemm_amx_amx, tic_gemm_amx_amx_emulated;
 

@@ -4,8 +4,8 @@ of two tiles of B, the epilogue of each block between the products of the next o
 
 A and B have one register each, so that two by two tiles write six of the eight and load five tiles a
 step, one of them twice, the second time from L1. Four loads and all eight registers are no faster
-where a core is all ours, and a third slower when its other hardware thread is busy: a thread then
-has few physical tiles to rename what it writes to (benchmarks/bench_tiles shows both).
+where a core is all ours, and much slower when its other hardware thread is busy: a thread then has
+few physical tiles to rename what it writes to (benchmarks/bench_tiles shows both).
 
 The file is compiled with the instructions and with the emulated tiles (kernels/amx.h)."""
 
@@ -60,7 +60,7 @@ TIC_PRODUCT_BF16 static void band_{rows}(const tic_amx_band *band) {{
     {tile_step}
     meanwhile m = {{.finish = TIC_TIERED(tic_amx_finish_rows)(band)}};
     float *to = NULL; /* where the sums in the tiles go; NULL: there are none */
-    m.a = lines_ahead(band->next, band->strips * band->panels * (band->steps - 1));
+    m.a = lines_ahead(band->next, band->strips * band->panels * turns_of(band));
     tic_amx_begin();
     for (int64_t group = 0; group < band->strips; group += band->group) {{
         const int64_t last = tic_least(group + band->group, band->strips);
@@ -96,7 +96,7 @@ TIC_PRODUCT_BF16 static void band_{rows}(const tic_amx_band *band) {{
     steps(out, rows, pad, "TIC_TILE_LOAD", "kept")
     steps(out, rows, pad, "TIC_TILE_STREAM", "n")
     out.block(f"""
-                    if (m.rows.left > 0)
+                    if (m.rows.left > 0) /* a chunk of one step */
                         m.finish(&m.rows, m.rows.left);
                     to = partial;
                     if (band->partial != NULL)
@@ -149,6 +149,11 @@ TIC_INLINE void copy_strip(const tic_amx_band *band, int tiles, const unsigned c
             memcpy(band->copy + (p * tiles + i / TIC_TILE_ROWS) * TIC_TILE_BYTES +
                        i % TIC_TILE_ROWS * 64,
                    from + i * band->a_row + p * band->a_step, 64);
+}
+
+/* Of a block: a chunk's first step, in which sums leave the tiles, has none. */
+TIC_INLINE int64_t turns_of(const tic_amx_band *band) {
+    return band->steps - tic_ceil_div(band->steps, band->chunk);
 }
 
 /* What of A comes after chunk `first` of strip s, one of strips group .. last - 1. */
