@@ -95,7 +95,7 @@ void Run(benchmark::State &state, const StepCase &which) {
     tic_ctx_counters(ctx, &after);
 
     const tic_macs from = tic_counters_sum(&before), to = tic_counters_sum(&after);
-    const double steps = static_cast<double>(state.iterations());
+    const double steps = samples.calls; // each is counted
     const double logical = static_cast<double>(to.logical - from.logical) / steps;
     const double issued = static_cast<double>(to.issued - from.issued) / steps;
     const double pairs = static_cast<double>(which.batch), seconds = samples.Seconds();

@@ -60,6 +60,7 @@ bool Samples::Take(const std::function<double()> &rate, const std::function<doub
         if (tries > 0)
             before = after;
         taken = call();
+        calls++;
         if (taken < 0)
             return false;
         after = rate();

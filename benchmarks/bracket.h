@@ -41,6 +41,7 @@ class TriadBracket {
 // What was measured: seconds of one call, and the bracketing rate (the mean of before and after).
 struct Samples {
     std::vector<double> seconds, rates;
+    int calls = 0; // those of samples that were taken again too
 
     double Seconds() const { return Median(seconds); }
     double Rate() const { return Median(rates); }
