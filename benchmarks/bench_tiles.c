@@ -7,8 +7,8 @@
  *
  * A block is computed in eight registers, each of A's and B's tiles in one of its own, or in six,
  * where A's share one and B's another and one tile of A is loaded twice. How fast the eight are
- * tells whether the core's other hardware thread is busy, and so do adds that depend on nothing: it
- * halves the instructions that a core takes in a cycle. Both are printed with every row. */
+ * tells whether the core's other hardware thread is busy, and so do adds that depend on nothing,
+ * printed with every row: it halves the instructions that a core takes in a cycle. */
 #include "autotune/autotune.h"
 #include "kernels/amx.h"
 

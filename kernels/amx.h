@@ -133,7 +133,7 @@ static inline int64_t tic_amx_steps(int64_t k) {
  *       a_tile = 32 * ld, a_step = 64; slow where 2 * ld is a multiple of 4096
  *   b   column tile c of step s is at b + c * b_tile + s * b_step, packed
  *   c   element (i, j) is c[i * ldc + j]; ldc * 4 had better not be a multiple of 4096
- * Issues rows * cols * steps * TIC_TILE_MACS (the caller counts them). Uses all tiles; between
+ * Issues rows * cols * steps * TIC_TILE_MACS (the caller counts them). Uses six tiles; between
  * tic_amx_begin and tic_amx_end. Not inlined: a call costs about 10 cycles, its end, where sums
  * leave the tiles, about 80, hidden where the next call's operands are at hand. */
 typedef struct tic_amx_block {
