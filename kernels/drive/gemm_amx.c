@@ -98,12 +98,17 @@ static int64_t longest_span(const tic_gemm_args *args) {
     return args->trans == TIC_TN ? 3 * SHORT_SPAN / 2 / TIC_TILE_K : SPAN / TIC_TILE_K;
 }
 
+/* Strips that take a chunk before the next one: one where B's range of a span stays in L2. */
+static int64_t group_of(const shape *s, int64_t span, int64_t band) {
+    return s->range * span * TIC_AMX_PANEL_STEP <= B_IN_L2 ? 1 : band;
+}
+
 /* Bytes to book: as many for a longer k as for a shorter one, however they are cut. `band`: strips
  * of a band at most. */
 static void book(shape *s, int64_t band, int64_t chunk) {
     const int64_t span = s->direct ? tic_least(s->steps, longest_span(s->args)) : s->span;
     const bool travels = chunk_of(span, chunk) < span;
-    const int64_t group = s->range * span * TIC_AMX_PANEL_STEP <= B_IN_L2 ? 1 : band;
+    const int64_t group = group_of(s, span, band);
     const int64_t strip = s->height * span * TIC_TILE_BYTES;
     if (!s->own_a)
         s->a_bytes =
@@ -150,7 +155,7 @@ static shape plan_shape(const tic_ctx *ctx, const tic_gemm_amx *tier, const int 
         s.band = tic_most(1, tic_least(band, A_IN_L2 / (s.height * s.span * TIC_TILE_BYTES)));
     }
     s.chunk = chunk_of(s.span, chunk);
-    s.group = s.range * s.span * TIC_AMX_PANEL_STEP <= B_IN_L2 ? 1 : s.band;
+    s.group = group_of(&s, s.span, s.band);
     book(&s, band, chunk);
     return s;
 }
