@@ -17,22 +17,24 @@ static inline int tic_panel_step(tic_panel panel) { /* values of p in a step */
     return panel == TIC_PANEL_F32 ? 1 : 2;
 }
 
-/* Columns first .. first + width - 1 of a panel to be packed, over k consecutive p: columns from
- * `valid` on and, for pairs, a last odd p become zeros. Nothing else is written. */
-typedef struct tic_gemm_panel {
+/* Panels next to each other to be packed, over k consecutive p. Panel i takes the next `valid`
+ * columns of the source, the first `wider` panels one more, the last what is left of `columns`;
+ * columns up to `width` and, for pairs, a last odd p become zeros. Nothing else is written. */
+typedef struct tic_gemm_panels {
     tic_panel kind;
     const void *from; /* element (i, p) is from[i * ld + p] when `across`, else from[p * ld + i] */
     tic_dtype type;
     bool across;
     int64_t ld, k;
-    int width, valid;
-    int stride; /* the whole panel's width: a step is 4 * stride bytes */
-    int ahead;  /* so many p ahead, `ahead_bytes` of the source are asked for (never `across`) */
-    int64_t ahead_bytes;
+    int64_t columns;
+    int valid, wider;
+    int width;   /* unless `across` it is the stride */
+    int stride;  /* the whole panel's width: a step is 4 * stride bytes */
     bool round;  /* TIC_PANEL_F32: f32 elements to the nearest bf16 */
-    void *to;    /* of column 0 of these at p = 0 */
-    float *sums; /* [valid] or NULL (never with `across`): sums[i] += the sum over p, unrounded */
-} tic_gemm_panel;
+    void *to;    /* of column 0 of the first at p = 0 */
+    size_t next; /* bytes from a panel to the next */
+    float *sums; /* [columns] or NULL (never with `across`): sums[i] += the sum over p, unrounded */
+} tic_gemm_panels;
 
 /* Rows of A to be copied, k values each, `stride` bytes apart, as a panel of that kind has them:
  * f32, or bf16 with a zero behind an odd k. */
@@ -54,7 +56,7 @@ typedef struct tic_gemm_tile {
 
 /* Packing and epilogue at one vector width (kernels/vec/gemm.c). */
 typedef struct tic_gemm_vec {
-    void (*pack)(const tic_gemm_panel *panel);
+    void (*pack)(const tic_gemm_panels *panels);
     void (*copy)(const tic_gemm_rows *rows);
     void (*finish)(const tic_gemm_args *args, bool accumulate, const tic_gemm_tile *tile);
 } tic_gemm_vec;

@@ -49,8 +49,7 @@ enum {
     NARROWEST_STRETCH = 64, /* columns */
     ITEMS_A_THREAD = 4,     /* wanted, so that a late thread delays the end by little */
     SERIAL_MACS = 1 << 20,  /* below: waking threads costs more than they bring */
-    PACKED_AT_A_TIME = 32, /* values of p of Aᵀ, of all tiles of a band: its rows are far apart */
-    ROWS_AT_A_TIME = 8,    /* values of p of B, of all panels; the next ones are asked for */
+    PACKED_AT_A_TIME = 16,  /* values of p that a thread packs of B, or a multiple */
 };
 
 typedef tic_gemm_cut shape; /* what the threads share */
@@ -89,22 +88,24 @@ static const void *element(tic_mat mat, int64_t i, int64_t j) {
     return (const unsigned char *)mat.data + (size_t)(i * mat.ld + j) * tic_dtype_size(mat.type);
 }
 
-/* Columns (of B, rows of A) from `first` on, over p .. p + k - 1. */
-static tic_gemm_panel panel_of(const shape *s, tic_mat mat, bool across, int64_t first,
-                               int64_t columns, int64_t p, int64_t k, int stride, void *to) {
-    return (tic_gemm_panel){
+/* Columns (of B, rows of A) from `first` on, over p .. p + k - 1, as panels of `width`. */
+static tic_gemm_panels panels_of(const shape *s, tic_mat mat, bool across, int64_t first,
+                                 int64_t columns, int64_t p, int64_t k, int width, void *to,
+                                 size_t next) {
+    return (tic_gemm_panels){
         .kind = s->micro->format.panel,
         .from = across ? element(mat, first, p) : element(mat, p, first),
         .type = mat.type,
         .across = across,
         .ld = mat.ld,
         .k = k,
-        .width = stride,
-        .valid = (int)columns,
-        .stride = stride,
-        .ahead_bytes = across ? 0 : columns * (int64_t)tic_dtype_size(mat.type),
+        .columns = columns,
+        .valid = width,
+        .width = width,
+        .stride = width,
         .round = s->args->precision == TIC_BF16 && mat.type == TIC_F32,
         .to = to,
+        .next = next,
     };
 }
 
@@ -114,73 +115,59 @@ static void pack_panels(const shape *s, const gemm_piece *piece, int64_t first, 
                         int64_t i, int64_t p, int64_t k) {
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
-    const bool across = args->trans == TIC_NT;
-    const int64_t width = micro->tile_n, block = piece->block + i;
+    const int width = micro->tile_n;
+    const int64_t column = piece->column + first * width;
+    const int64_t end = tic_least(piece->column + last * width, args->n);
     unsigned char *to = s->b + (size_t)first * s->b_panel + (size_t)i * s->b_block;
-    tic_gemm_panel panel =
-        panel_of(s, args->b, across, piece->column + first * width, width, block * s->block + p, k,
-                 micro->tile_n, to + tic_gemm_steps_bytes(micro, p, micro->tile_n));
-    panel.ahead = ROWS_AT_A_TIME;
-    for (int64_t j = first; j < last; j++) {
-        const int64_t column = piece->column + j * width;
-        panel.valid = (int)tic_least(width, args->n - column);
-        panel.ahead_bytes = across ? 0 : panel.valid * (int64_t)tic_dtype_size(panel.type);
-        micro->format.vec->pack(&panel);
-        panel.from = (const unsigned char *)panel.from +
-                     (size_t)(across ? width * panel.ld : width) * tic_dtype_size(panel.type);
-        panel.to = (unsigned char *)panel.to + s->b_panel;
-    }
+    tic_gemm_panels panels = panels_of(s, args->b, args->trans == TIC_NT, column, end - column,
+                                       (piece->block + i) * s->block + p, k, width,
+                                       to + tic_gemm_steps_bytes(micro, p, width), s->b_panel);
+    micro->format.vec->pack(&panels);
 }
 
-/* Whole panels where k runs along the rows of B; else a few rows of all of them, which the CPU then
- * reads as the streams that they are. */
+/* The threads' shares are whole panels where k runs along the rows of B; else some rows, of all of
+ * them. */
 static void pack_b(const shape *s, const gemm_piece *piece) {
     const int thread = s->own_b ? 0 : omp_get_thread_num();
     const int threads = s->own_b ? 1 : omp_get_num_threads();
     const int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
     const bool whole = s->args->trans == TIC_NT;
-    const int64_t groups = whole ? panels : tic_ceil_div(s->block, ROWS_AT_A_TIME);
+    const int64_t groups = whole ? panels : tic_ceil_div(s->block, PACKED_AT_A_TIME);
     const int64_t end = tic_share_first(groups * piece->blocks, thread + 1, threads);
-    for (int64_t x = tic_share_first(groups * piece->blocks, thread, threads); x < end; x++) {
-        const int64_t i = whole ? x % piece->blocks : x / groups, j = whole ? x / piece->blocks : 0;
-        const int64_t p = whole ? 0 : x % groups * ROWS_AT_A_TIME;
+    for (int64_t x = tic_share_first(groups * piece->blocks, thread, threads), most; x < end;
+         x += most) {
+        const int64_t i = x / groups, group = x % groups;
+        most = tic_least(groups - group, end - x);
+        const int64_t p = whole ? 0 : group * PACKED_AT_A_TIME;
         const int64_t k = block_length(s, piece->block + i) - p;
         if (whole)
-            pack_panels(s, piece, j, j + 1, i, p, k);
+            pack_panels(s, piece, group, group + most, i, p, k);
         else if (k > 0)
-            pack_panels(s, piece, 0, panels, i, p, tic_least(ROWS_AT_A_TIME, k));
+            pack_panels(s, piece, 0, panels, i, p, tic_least(most * PACKED_AT_A_TIME, k));
     }
     if (!s->own_b) {
 #pragma omp barrier
     }
 }
 
-/* Values p .. p + k - 1 of all tiles, within one block of the span. The item at the left edge also
- * adds its rows' part to the column sums; p rises. */
-static void pack_tiles(const shape *s, const item *it, int64_t block, int64_t p, int64_t k,
-                       bool sums) {
+/* The item's tiles, block j of the span. The item at the left edge also adds its rows' part to the
+ * column sums; p rises. */
+static void pack_tiles(const shape *s, const gemm_piece *piece, const item *it, int64_t j) {
     const tic_gemm_args *args = s->args;
-    const tic_gemm_micro *micro = s->micro;
-    const size_t step = tic_gemm_steps_bytes(micro, p % s->block, micro->tile_m);
-    const int64_t row = row_of(s, it->tile), end = row_of(s, it->tile + it->tiles);
-    tic_gemm_panel panel =
-        panel_of(s, args->a, args->trans != TIC_TN, row, end - row, p, k, micro->tile_m,
-                 it->a + (size_t)(block * it->tiles) * s->a_tile + step);
-    panel.ahead = PACKED_AT_A_TIME; /* of all tiles at once, while the first is packed */
-    for (int64_t i = 0; i < it->tiles; i++) {
-        const int64_t first = row_of(s, it->tile + i);
-        panel.from = element(args->a, panel.across ? first : p, panel.across ? p : first);
-        panel.valid = (int)(row_of(s, it->tile + i + 1) - first);
-        panel.sums = sums ? args->colsum + first : NULL;
-        micro->format.vec->pack(&panel);
-        panel.to = (unsigned char *)panel.to + s->a_tile;
-        panel.ahead_bytes = 0;
-    }
+    const int64_t row = row_of(s, it->tile), rows = row_of(s, it->tile + it->tiles) - row;
+    const int64_t block = piece->block + j;
+    tic_gemm_panels panels = panels_of(s, args->a, args->trans != TIC_TN, row, rows,
+                                       block * s->block, block_length(s, block), s->micro->tile_m,
+                                       it->a + (size_t)(j * it->tiles) * s->a_tile, s->a_tile);
+    panels.valid = (int)s->height;
+    panels.wider = (int)tic_least(tic_most(0, s->higher - it->tile), it->tiles);
+    if (args->colsum != NULL && piece->column == 0 && it->panel == 0)
+        panels.sums = args->colsum + row;
+    s->micro->format.vec->pack(&panels);
 }
 
 static void prepare_a(const shape *s, const gemm_piece *piece, const item *it) {
     const tic_gemm_args *args = s->args;
-    const bool sums = args->colsum != NULL && piece->column == 0 && it->panel == 0;
     const int64_t row = row_of(s, it->tile), rows = row_of(s, it->tile + it->tiles) - row;
     const int64_t from = piece->block * s->block;
     const int64_t to = tic_least(args->k, (piece->block + piece->blocks) * s->block);
@@ -196,11 +183,8 @@ static void prepare_a(const shape *s, const gemm_piece *piece, const item *it) {
                               .to = it->a};
         s->micro->format.vec->copy(&copy);
     }
-    for (int64_t j = 0; !s->along && j < piece->blocks; j++) {
-        const int64_t first = from + j * s->block, last = tic_least(first + s->block, to);
-        for (int64_t p = first; p < last; p += PACKED_AT_A_TIME)
-            pack_tiles(s, it, j, p, tic_least(PACKED_AT_A_TIME, last - p), sums);
-    }
+    for (int64_t j = 0; !s->along && j < piece->blocks; j++)
+        pack_tiles(s, piece, it, j);
 }
 
 /* ---- one tile ------------------------------------------------------------------------------- */

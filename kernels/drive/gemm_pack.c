@@ -34,15 +34,16 @@ static void pack_columns(const tic_packed *packed, tic_mat b, int64_t first, int
         int64_t in = i % format->width;
         int64_t valid = tic_least(format->width - in, first + rows - i);
         bool end = i + valid == packed->n;
-        tic_gemm_panel panel = {
+        tic_gemm_panels panel = {
             .kind = format->panel,
             .from = (const char *)b.data + (size_t)(i * b.ld) * tic_dtype_size(b.type),
             .type = b.type,
             .across = true,
             .ld = b.ld,
             .k = packed->k,
-            .width = (int)(end ? format->width - in : valid),
+            .columns = valid,
             .valid = (int)valid,
+            .width = (int)(end ? format->width - in : valid),
             .stride = format->width,
             .round = packed->precision == TIC_BF16 && b.type == TIC_F32,
             .to = (char *)packed->data + (size_t)(i / format->width) * bytes + (size_t)in * 4,
@@ -55,23 +56,22 @@ static void pack_columns(const tic_packed *packed, tic_mat b, int64_t first, int
 /* Rows of [k,n]: steps of every panel. */
 static void pack_steps(const tic_packed *packed, tic_mat b, int64_t first, int64_t rows) {
     const tic_gemm_format *format = packed->format;
-    const size_t bytes = panel_bytes(format, packed->k);
     const size_t step = (size_t)(first / tic_panel_step(format->panel) * format->width) * 4;
-    for (int64_t j = 0; j < packed->n; j += format->width) {
-        tic_gemm_panel panel = {
-            .kind = format->panel,
-            .from = (const char *)b.data + (size_t)(first * b.ld + j) * tic_dtype_size(b.type),
-            .type = b.type,
-            .ld = b.ld,
-            .k = rows,
-            .width = format->width,
-            .valid = (int)tic_least(format->width, packed->n - j),
-            .stride = format->width,
-            .round = packed->precision == TIC_BF16 && b.type == TIC_F32,
-            .to = (char *)packed->data + (size_t)(j / format->width) * bytes + step,
-        };
-        format->vec->pack(&panel);
-    }
+    tic_gemm_panels panels = {
+        .kind = format->panel,
+        .from = (const char *)b.data + (size_t)(first * b.ld) * tic_dtype_size(b.type),
+        .type = b.type,
+        .ld = b.ld,
+        .k = rows,
+        .columns = packed->n,
+        .valid = format->width,
+        .width = format->width,
+        .stride = format->width,
+        .round = packed->precision == TIC_BF16 && b.type == TIC_F32,
+        .to = (char *)packed->data + step,
+        .next = panel_bytes(format, packed->k),
+    };
+    format->vec->pack(&panels);
 }
 
 /* What k is padded with stands behind its last step. */

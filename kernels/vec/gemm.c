@@ -4,12 +4,37 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
+/* Rows of the source that are packed at a time of all panels: fewer where they share one set of L1,
+ * of 8 to 12 lines. */
+enum { ROWS = 16, ROWS_OF_A_SET = 8, PAGE = 4096 };
+
 /* ---- packing: steps of 4 bytes --------------------------------------------------------------- */
 
+typedef struct panel { /* one of them */
+    const char *from;
+    float *to, *sums;
+    int64_t valid;
+} panel;
+
+ALWAYS_INLINE panel panel_at(const tic_gemm_panels *all, tic_dtype type, int64_t i) {
+    const int64_t column = i * all->valid + tic_least(i, all->wider);
+    const int64_t valid = all->valid + (i < all->wider ? 1 : 0);
+    return (panel){
+        .from = (const char *)all->from +
+                (all->across ? column * all->ld : column) * (int64_t)tic_dtype_size(type),
+        .to = (float *)(void *)((char *)all->to + (size_t)i * all->next),
+        .sums = all->sums == NULL ? NULL : all->sums + column,
+        .valid = tic_least(valid, all->columns - column),
+    };
+}
+
+ALWAYS_INLINE int64_t panels_of(const tic_gemm_panels *all) {
+    return tic_ceil_div(tic_most(0, all->columns - all->wider), all->valid);
+}
+
 /* n values (n <= LANES) as floats, whose upper halves are bf16 when they are to be rounded. */
-ALWAYS_INLINE vf load_values(const tic_gemm_panel *panel, tic_dtype type, bool round, int64_t at,
-                             int64_t n) {
-    vf v = n > 0 ? vf_load_as(panel->from, type, at, n) : vf_set(0);
+ALWAYS_INLINE vf load_values(const char *from, tic_dtype type, bool round, int64_t at, int64_t n) {
+    vf v = n > 0 ? vf_load_as(from, type, at, n) : vf_set(0);
     return round ? vf_round_bf16(v) : v;
 }
 
@@ -19,9 +44,9 @@ ALWAYS_INLINE vf load_values(const tic_gemm_panel *panel, tic_dtype type, bool r
     for (int r = 0; r < VF_LANES; r++) {                                                           \
         if (r & (d))                                                                               \
             continue;                                                                              \
-        vu x = square[r], y = square[r + (d)];                                                     \
-        square[r] = SHUFFLE(x, y, low);                                                            \
-        square[r + (d)] = SHUFFLE(x, y, high);                                                     \
+        vu a = square[r], b = square[r + (d)];                                                     \
+        square[r] = SHUFFLE(a, b, low);                                                            \
+        square[r + (d)] = SHUFFLE(a, b, high);                                                     \
     }
 #define LIST(...) __VA_ARGS__
 #define SHUFFLE(x, y, list) SHUFFLE_(x, y, LIST list)
@@ -53,19 +78,19 @@ ALWAYS_INLINE int64_t clip(int64_t n, int64_t most) {
 }
 
 /* LANES steps of one row, from the value `at` on of which n exist. */
-ALWAYS_INLINE vu load_steps(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type, bool round,
+ALWAYS_INLINE vu load_steps(const char *from, tic_panel kind, tic_dtype type, bool round,
                             int64_t at, int64_t n) {
     if (kind == TIC_PANEL_F32)
-        return (vu)load_values(panel, type, round, at, clip(n, VF_LANES));
+        return (vu)load_values(from, type, round, at, clip(n, VF_LANES));
     if (type == TIC_BF16 && n >= 2 * VF_LANES) {
         vu whole;
-        memcpy(&whole, (const tic_bf16 *)panel->from + at, sizeof whole);
+        memcpy(&whole, (const tic_bf16 *)(const void *)from + at, sizeof whole);
         return whole;
     }
 #if defined(__AVX512BF16__) /* the only tier with micro-kernels that take pairs */
     return (vu)_mm512_cvtne2ps_pbh(
-        load_values(panel, type, false, at + VF_LANES, clip(n - VF_LANES, VF_LANES)),
-        load_values(panel, type, false, at, clip(n, VF_LANES)));
+        load_values(from, type, false, at + VF_LANES, clip(n - VF_LANES, VF_LANES)),
+        load_values(from, type, false, at, clip(n, VF_LANES)));
 #else
     __builtin_unreachable();
 #endif
@@ -73,145 +98,139 @@ ALWAYS_INLINE vu load_steps(const tic_gemm_panel *panel, tic_panel kind, tic_dty
 
 /* LANES rows of the source from column i on, LANES steps of them from step s on: `rows` and
  * `values` exist, `wide` columns of `steps` steps are written. */
-ALWAYS_INLINE void pack_square(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
-                               bool round, int i, int64_t s, int64_t steps) {
+ALWAYS_INLINE void pack_square(const tic_gemm_panels *all, const panel *x, tic_panel kind,
+                               tic_dtype type, bool round, int i, int64_t s, int64_t steps) {
     const int64_t per = kind == TIC_PANEL_F32 ? 1 : 2;
-    const int64_t rows = clip(panel->valid - i, VF_LANES), wide = clip(panel->width - i, VF_LANES);
+    const int64_t rows = clip(x->valid - i, VF_LANES), wide = clip(all->width - i, VF_LANES);
     vu square[VF_LANES];
     for (int r = 0; r < VF_LANES; r++)
-        square[r] = r < rows ? load_steps(panel, kind, type, round, (i + r) * panel->ld + s * per,
-                                          panel->k - s * per)
+        square[r] = r < rows ? load_steps(x->from, kind, type, round, (i + r) * all->ld + s * per,
+                                          all->k - s * per)
                              : (vu){0};
     TRANSPOSE(square)
-    float *to = (float *)panel->to + s * panel->stride + i;
-    for (int64_t x = 0; x < steps; x++)
-        vf_store_as(to, TIC_F32, x * panel->stride, (vf)square[x], wide);
+    float *to = x->to + s * all->stride + i;
+    for (int64_t y = 0; y < steps; y++)
+        vf_store_as(to, TIC_F32, y * all->stride, (vf)square[y], wide);
 }
 
 /* The source's rows run along p: squares are transposed. */
-ALWAYS_INLINE void pack_across(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
-                               bool round) {
-    const int64_t per = kind == TIC_PANEL_F32 ? 1 : 2, steps = (panel->k + per - 1) / per;
-    for (int i = 0; i < panel->width; i += VF_LANES) {
+ALWAYS_INLINE void pack_across(const tic_gemm_panels *all, const panel *x, tic_panel kind,
+                               tic_dtype type, bool round) {
+    const int64_t per = kind == TIC_PANEL_F32 ? 1 : 2, steps = (all->k + per - 1) / per;
+    for (int i = 0; i < all->width; i += VF_LANES) {
         int64_t s = 0;
         for (; s + VF_LANES <= steps; s += VF_LANES)
-            pack_square(panel, kind, type, round, i, s, VF_LANES);
+            pack_square(all, x, kind, type, round, i, s, VF_LANES);
         if (s < steps)
-            pack_square(panel, kind, type, round, i, s, steps - s);
+            pack_square(all, x, kind, type, round, i, s, steps - s);
     }
 }
 
-/* Rows of the source are far apart, too far for the hardware to foresee the next ones. */
-ALWAYS_INLINE void prefetch_row(const tic_gemm_panel *panel, tic_dtype type, int64_t p) {
-    const char *row = (const char *)panel->from + (size_t)(p * panel->ld) * tic_dtype_size(type);
-    for (int64_t x = 0; x < panel->ahead_bytes; x += 64)
-        __builtin_prefetch(row + x);
-}
-
-/* The panel's columns lie next to each other in the source: whole vectors are copied for each step.
- * The sums of a column are added up over p in rising order. */
-ALWAYS_INLINE void pack_along(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
-                              bool round) {
-    const int64_t per = kind == TIC_PANEL_F32 ? 1 : 2, steps = (panel->k + per - 1) / per;
-    const bool second = kind == TIC_PANEL_PAIRS;
-    const int64_t ld = panel->ld, stride = panel->stride;
-    for (int i = 0; i < panel->width; i += VF_LANES) {
-        const int64_t wide = clip(panel->width - i, VF_LANES);
-        const int64_t valid = clip(panel->valid - i, VF_LANES);
-        vf sum = vf_set(0);
-        for (int64_t s = 0; s < steps; s++) {
-            const int64_t at = s * per * ld + i;
-            for (int64_t y = 0; i == 0 && y < per; y++)
-                prefetch_row(panel, type, s * per + y + panel->ahead);
-            vf x = load_values(panel, type, false, at, valid), y = vf_set(0);
-            sum += x;
-            if (second && s * 2 + 1 < panel->k) {
-                y = load_values(panel, type, false, at + ld, valid);
-                sum += y;
-            }
-            vf step = second ? (vf)vf_pair_bf16(x, y) : round ? vf_round_bf16(x) : x;
-            vf_store_as(panel->to, TIC_F32, s * stride + i, step, wide);
-        }
-        if (panel->sums != NULL && valid > 0)
-            vf_store_part(panel->sums + i, vf_load_part(panel->sums + i, valid) + sum, valid);
-    }
-}
-
-/* A vector of columns of a panel that takes floats, or pairs of bf16, as they are: `valid` lanes of
- * it exist, `wide` are written. */
-ALWAYS_INLINE void copy_column(const tic_gemm_panel *panel, tic_panel kind, int i, int64_t valid,
-                               int64_t wide, bool sums) {
+/* Steps s .. end - 1 of a vector of columns that lie next to each other in the source, `valid` of
+ * which exist. Rows are too far apart for the hardware to foresee them: those that follow come to
+ * L2, since L1 would not keep them. A vector that is wider than the panel runs over into the next
+ * step, which is written after it, unless that is not the call's. The sums of a column are added up
+ * over p in rising order. */
+ALWAYS_INLINE void pack_column(const tic_gemm_panels *all, const panel *x, tic_panel kind,
+                               tic_dtype type, bool round, bool sums, int64_t valid, int64_t s,
+                               int64_t end, int i) {
     const bool pairs = kind == TIC_PANEL_PAIRS;
-    const tic_dtype type = pairs ? TIC_BF16 : TIC_F32;
-    const int64_t per = pairs ? 2 : 1, stride = panel->stride, k = panel->k;
-    const int64_t row = panel->ld * (int64_t)tic_dtype_size(type); /* bytes */
-    const char *from = (const char *)panel->from + (size_t)i * tic_dtype_size(type);
-    float *to = (float *)panel->to + i;
+    const int64_t per = pairs ? 2 : 1, k = all->k, stride = all->stride;
+    const int64_t size = (int64_t)tic_dtype_size(type), row = all->ld * size; /* bytes */
+    const int64_t wide = clip(all->width - i, VF_LANES);
+    const int64_t steps = tic_ceil_div(k, per);
+    const int64_t within = i > 0 ? 0 : tic_least(end, steps - (VF_LANES - 1) / stride);
+    const char *from = x->from + s * per * row + i * size;
+    const char *ahead = from + (end - s) * per * row + tic_most(0, valid - 1) * size;
+    float *to = x->to + s * stride + i;
     vf sum = vf_set(0);
-    for (int64_t p = 0; p < k; p += per) {
-        for (int64_t y = 0; i == 0 && y < per; y++)
-            prefetch_row(panel, type, p + y + panel->ahead);
-        vu step = (vu)vf_load_as(from, type, 0, valid);
+    for (; s < end; s++) {
+        vu step;
+        __builtin_prefetch(ahead, 0, 2);
         if (pairs)
-            step >>= 16;
-        if (pairs && p + 1 < k)
-            step |= (vu)vf_load_as(from + row, type, 0, valid);
-        vf_store_as(to, TIC_F32, 0, (vf)step, wide);
-        if (sums && pairs)
-            sum = sum + (vf)(step << 16) + (vf)(step & 0xffff0000);
-        else if (sums)
-            sum += (vf)step;
+            __builtin_prefetch(ahead + row, 0, 2);
+        const bool odd = pairs && s * 2 + 1 == k; /* a last p alone */
+        if (pairs && type == TIC_BF16) {
+            step = (vu)load_values(from, type, false, 0, valid) >> 16;
+            if (!odd)
+                step |= (vu)load_values(from + row, type, false, 0, valid);
+            if (sums)
+                sum = sum + (vf)(step << 16) + (vf)(step & 0xffff0000);
+        } else {
+            const vf v = load_values(from, type, false, 0, valid);
+            vf second = vf_set(0);
+            if (pairs && !odd)
+                second = load_values(from + row, type, false, 0, valid);
+            step = pairs ? vf_pair_bf16(v, second) : (vu)(round ? vf_round_bf16(v) : v);
+            if (sums)
+                sum = pairs ? sum + v + second : sum + v;
+        }
+        if (wide == VF_LANES || s < within)
+            vf_store(to, (vf)step);
+        else
+            vf_store_part(to, (vf)step, wide);
         from += per * row;
+        ahead += per * row;
         to += stride;
     }
-    if (sums)
-        vf_store_as(panel->sums, TIC_F32, i, vf_load_as(panel->sums, TIC_F32, i, valid) + sum,
-                    valid);
+    if (sums && valid > 0)
+        vf_store_as(x->sums, TIC_F32, i, vf_load_as(x->sums, TIC_F32, i, valid) + sum, valid);
 }
 
-/* Vector after vector; of whole ones the compiler knows that they are. */
-ALWAYS_INLINE void copy_along(const tic_gemm_panel *panel, tic_panel kind, bool sums) {
-    for (int i = 0; i < panel->width; i += VF_LANES) {
-        const int64_t valid = clip(panel->valid - i, VF_LANES);
-        const int64_t wide = clip(panel->width - i, VF_LANES);
+/* Steps s .. end - 1 of one panel, vector after vector; of whole ones the compiler knows that they
+ * are. */
+ALWAYS_INLINE void pack_along(const tic_gemm_panels *all, const panel *x, tic_panel kind,
+                              tic_dtype type, bool round, bool sums, int64_t s, int64_t end) {
+    for (int i = 0; i < all->width; i += VF_LANES) {
+        const int64_t valid = clip(x->valid - i, VF_LANES);
         if (valid == VF_LANES)
-            copy_column(panel, kind, i, VF_LANES, VF_LANES, sums);
+            pack_column(all, x, kind, type, round, sums, VF_LANES, s, end, i);
         else
-            copy_column(panel, kind, i, valid, wide, sums);
+            pack_column(all, x, kind, type, round, sums, valid, s, end, i);
     }
 }
 
-ALWAYS_INLINE void pack_as(const tic_gemm_panel *panel, tic_panel kind, tic_dtype type,
-                           bool round) {
-    const bool as_they_are = kind == TIC_PANEL_F32 ? type == TIC_F32 && !round : type == TIC_BF16;
-    const int last = (panel->width - 1) / VF_LANES * VF_LANES; /* where the last vector begins */
-    const bool copied = as_they_are && !panel->across && panel->valid > last;
-    if (copied && panel->sums != NULL)
-        copy_along(panel, kind, true);
-    else if (copied)
-        copy_along(panel, kind, false);
-    else if (panel->across)
-        pack_across(panel, kind, type, round);
-    else
-        pack_along(panel, kind, type, round);
+/* A few rows of the source at a time, of all panels, so that its rows pass as streams. */
+ALWAYS_INLINE void pack_rows(const tic_gemm_panels *all, tic_panel kind, tic_dtype type, bool round,
+                             bool sums) {
+    const int64_t per = kind == TIC_PANEL_PAIRS ? 2 : 1, steps = tic_ceil_div(all->k, per);
+    const bool one_set = all->ld * (int64_t)tic_dtype_size(type) % PAGE == 0;
+    const int64_t count = panels_of(all), some = (one_set ? ROWS_OF_A_SET : ROWS) / per;
+    for (int64_t s = 0; s < steps; s += some)
+        for (int64_t i = 0; i < count; i++) {
+            const panel x = panel_at(all, type, i);
+            pack_along(all, &x, kind, type, round, sums, s, tic_least(s + some, steps));
+        }
 }
 
-static void pack(const tic_gemm_panel *panel) {
+ALWAYS_INLINE void pack_as(const tic_gemm_panels *all, tic_panel kind, tic_dtype type, bool round) {
+    const int64_t count = panels_of(all);
+    for (int64_t i = 0; all->across && i < count; i++) {
+        const panel x = panel_at(all, type, i);
+        pack_across(all, &x, kind, type, round);
+    }
+    if (!all->across && all->sums != NULL)
+        pack_rows(all, kind, type, round, true);
+    else if (!all->across)
+        pack_rows(all, kind, type, round, false);
+}
+
+static void pack(const tic_gemm_panels *panels) {
 #if defined(__AVX512BF16__)
-    if (panel->kind == TIC_PANEL_PAIRS) {
-        if (panel->type == TIC_BF16)
-            pack_as(panel, TIC_PANEL_PAIRS, TIC_BF16, false);
+    if (panels->kind == TIC_PANEL_PAIRS) {
+        if (panels->type == TIC_BF16)
+            pack_as(panels, TIC_PANEL_PAIRS, TIC_BF16, false);
         else
-            pack_as(panel, TIC_PANEL_PAIRS, TIC_F32, false);
+            pack_as(panels, TIC_PANEL_PAIRS, TIC_F32, false);
         return;
     }
 #endif
-    if (panel->type == TIC_BF16)
-        pack_as(panel, TIC_PANEL_F32, TIC_BF16, false);
-    else if (panel->round)
-        pack_as(panel, TIC_PANEL_F32, TIC_F32, true);
+    if (panels->type == TIC_BF16)
+        pack_as(panels, TIC_PANEL_F32, TIC_BF16, false);
+    else if (panels->round)
+        pack_as(panels, TIC_PANEL_F32, TIC_F32, true);
     else
-        pack_as(panel, TIC_PANEL_F32, TIC_F32, false);
+        pack_as(panels, TIC_PANEL_F32, TIC_F32, false);
 }
 
 /* ---- rows of A copied ------------------------------------------------------------------------ */
