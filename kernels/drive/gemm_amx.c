@@ -479,7 +479,7 @@ static void pack_all(tic_ctx *ctx, const shape *s, const pass *p) {
     const int64_t groups = of_b + tic_ceil_div(p->tiles - p->packed, TILES_A_TASK);
     if (groups == 0)
         return;
-    tic_share_begin(ctx, groups);
+    tic_share_begin(ctx, 0, groups);
     for (int64_t x; (x = tic_share_take(ctx)) >= 0;) {
         const int64_t before = x * of_b / groups; /* groups of B before this one */
         if ((x + 1) * of_b / groups > before) {
@@ -495,7 +495,7 @@ static void pack_all(tic_ctx *ctx, const shape *s, const pass *p) {
 
 static void do_pass(tic_ctx *ctx, const shape *s, const pass *p) {
     pack_all(ctx, s, p);
-    tic_share_begin(ctx, p->bands * p->ranges);
+    tic_share_begin(ctx, 0, p->bands * p->ranges);
     for (int64_t x; (x = tic_share_take(ctx)) >= 0;)
         do_band(ctx, s, p, x);
 #pragma omp barrier

@@ -1,9 +1,9 @@
 /* Blocks of a score matrix: see scores.h. */
 #include "kernels/drive/scores.h"
+#include "kernels/drive/share.h"
 
 #include <math.h>
 #include <omp.h>
-#include <sched.h>
 #include <string.h>
 
 enum {
@@ -11,7 +11,6 @@ enum {
     UNIT = 32,   /* of a block's size: whole panels and tiles of every kind */
     STRIPES = 8, /* that a small S is cut into at least */
     APART = 16,  /* floats between rows of scores beyond a block, so that they share no cache set */
-    SPINS = 1024, /* before a waiting thread gives way */
 };
 
 bool tic_scores_kept(int64_t b) {
@@ -21,12 +20,8 @@ bool tic_scores_kept(int64_t b) {
 /* ---- sweeps --------------------------------------------------------------------------------- */
 
 static void wait_for(const int64_t *done, int64_t block) {
-    int spins = 0;
-    while (__atomic_load_n(done, __ATOMIC_ACQUIRE) <= block)
-        if (spins < SPINS)
-            spins++;
-        else
-            sched_yield();
+    for (int spins = 0; __atomic_load_n(done, __ATOMIC_ACQUIRE) <= block;)
+        tic_share_wait(&spins);
 }
 
 /* A stripe is only taken after the one before it, so the first unfinished stripe never waits. */
