@@ -2,19 +2,18 @@
 #include "kernels/drive/gemm_cut.h"
 
 enum {
-    STRIP = 256,    /* columns whose tiles of one band are gathered at a time: band x strip stays in
-                       L2 beside A's block */
-    SPAN = 2048,    /* values of p, at most, for which A is copied beside a packed B in direct mode,
-                       unless one block is longer */
-    SHALLOW = 128,  /* values of p */
-    PAGE = 4096,    /* bytes: lines a page apart share a set of L1 */
-    ROWS_A_SET = 4, /* most rows of a tile that may */
-    MOST_OWN = 4,   /* threads that pack B each for itself */
+    STRIP = 256,   /* columns whose tiles of one band are gathered at a time: band x strip stays in
+                      L2 beside A's block */
+    SPAN = 2048,   /* values of p, at most, for which A is copied beside a packed B in direct mode,
+                      unless one block is longer */
+    SHALLOW = 128, /* values of p */
+    PAGE = 4096,   /* bytes: lines a page apart share a set of L1 */
+    MOST_OWN = 4,  /* threads that pack B each for itself */
     WORTH_OWN = 256, /* rows or columns of C that make it worth it, for each thread but the first */
 };
 
 /* The micro-kernel can read A's rows where they are: no conversion, no odd pair at a row's end, and
- * few rows of a tile in the same set of L1. */
+ * no more rows of a tile in a set of L1 than it has ways, a page each. */
 static bool is_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro) {
     const bool pairs = micro->format.panel == TIC_PANEL_PAIRS;
     if (pairs ? args->a.type != TIC_BF16 || args->k % 2 != 0
@@ -24,7 +23,7 @@ static bool is_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro) 
     int64_t apart = TIC_GEMM_LINE; /* the largest power of two, up to a page, that divides it */
     while (apart < PAGE && bytes % (2 * apart) == 0)
         apart *= 2;
-    return tic_ceil_div(micro->tile_m, PAGE / apart) <= ROWS_A_SET;
+    return tic_ceil_div(micro->tile_m, PAGE / apart) <= (int64_t)tic_cpu_get()->l1d / PAGE;
 }
 
 /* The micro-kernel can read B's rows where they are: as above, whole vectors of them, and few

@@ -318,7 +318,7 @@ static void check_scratch(tic_ctx *unused, const tic_variant *variant) {
             tic_packed packed;
             if (which / 2 == 2) {
                 args.trans = TIC_NN;
-                args.a.ld = 6144; /* rows share cache sets: copied, not read in place */
+                args.a.ld = 6144; /* rows share a set of L1: of a high tile too many, and copied */
                 packed = tic_gemm_packing(ctx, &args);
                 args.packed_b = packed.bytes > 0 ? &packed : NULL;
             }
