@@ -9,7 +9,7 @@ enum {
     SHALLOW = 128, /* values of p */
     PAGE = 4096,   /* bytes: lines a page apart share a set of L1 */
     MOST_OWN = 4,  /* threads that pack B each for itself */
-    WORTH_OWN = 256, /* rows or columns of C that make it worth it, for each thread but the first */
+    WORTH_OWN = 128, /* rows or columns of C that make it worth it, for each thread but the first */
 };
 
 /* The micro-kernel can read A's rows where they are: no conversion, no odd pair at a row's end, and
