@@ -220,7 +220,7 @@ ALWAYS_INLINE void rows_step(const tic_layernorm_args *a, tic_dtype type, ahead_
 /* `count` rows at a time, so that dgamma and dbeta are loaded and stored once for all of them. */
 ALWAYS_INLINE void backward_rows(const tic_layernorm_args *a, tic_dtype type, ahead_to to,
                                  int64_t first, int count, float *dgamma, float *dbeta) {
-    const int64_t ahead = first + 2 * count <= a->rows ? count : 0;
+    const int64_t ahead = first + count + ROWS <= a->rows ? ROWS : 0;
     row rows[ROWS];
     int64_t j = 0;
     for (int i = 0; i < count; i++)
@@ -235,8 +235,10 @@ ALWAYS_INLINE void backward_as(const tic_layernorm_args *a, tic_dtype type, ahea
                                int64_t first, int64_t last, float *dgamma, float *dbeta) {
     memset(dgamma, 0, (size_t)a->d * sizeof *dgamma);
     memset(dbeta, 0, (size_t)a->d * sizeof *dbeta);
-    for (; first + ROWS <= last; first += ROWS)
-        backward_rows(a, type, to, first, ROWS, dgamma, dbeta);
+    const int count = to == AHEAD_TO_L1 ? ROWS : ROWS / 2; /* then x and dy are still in L1 the
+                                                              second time */
+    for (; first + count <= last; first += count)
+        backward_rows(a, type, to, first, count, dgamma, dbeta);
     for (; first < last; first++)
         backward_rows(a, type, to, first, 1, dgamma, dbeta);
 }
