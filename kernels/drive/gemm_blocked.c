@@ -103,14 +103,17 @@ static tic_gemm_piece piece_at(const shape *s, const tic_gemm_piece *piece, int6
 static void do_in_turn(tic_ctx *ctx, const shape *s, const tic_gemm_piece *piece, int64_t x,
                        bool flows) {
     const int64_t number = piece->block / s->span;
-    for (int spins = 0; flows && atomic_load(&s->flow[x]) < number;)
+    if (!flows) {
+        tic_gemm_item(ctx, s, piece, x);
+        return;
+    }
+    for (int spins = 0; atomic_load(&s->flow[x]) < number;)
         tic_share_wait(&spins);
     tic_gemm_item(ctx, s, piece, x);
-    if (flows)
-        atomic_store(&s->flow[x], (int32_t)number + 1);
+    atomic_store(&s->flow[x], (int32_t)number + 1);
 }
 
-/* Items of others, until all are through with this piece, the thread's last; they may still be at
+/* Items of others, until those of this piece, the thread's last, are taken; they may still be at
  * one before. `first` is the number of the range's first item. */
 static void help(tic_ctx *ctx, const shape *s, tic_gemm_piece piece, int64_t first, bool flows) {
     const int64_t items = piece.bands * piece.stretches;
@@ -137,8 +140,9 @@ static int64_t do_range(tic_ctx *ctx, const shape *s, int64_t column, int64_t co
     const bool flows = s->blocks > s->span && piece.stretches == 1 && (s->own_b || !packs);
     const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
     const int64_t end = tic_share_first(items, thread + 1, threads);
-    for (int64_t x = tic_share_first(items, thread, threads); flows && x < end; x++)
-        atomic_store(&s->flow[x], 0);
+    if (flows)
+        for (int64_t x = tic_share_first(items, thread, threads); x < end; x++)
+            atomic_init(&s->flow[x], 0);
     int64_t done = 0;
     for (int64_t block = 0; block < s->blocks; block += s->span, done += items) {
         piece = piece_at(s, &piece, block);

@@ -7,13 +7,15 @@ enum {
     SPAN = 2048,   /* values of p, at most, for which A is copied beside a packed B in direct mode,
                       unless one block is longer */
     SHALLOW = 128, /* values of p */
-    PAGE = 4096,   /* bytes: lines a page apart share a set of L1 */
-    MOST_OWN = 4,  /* threads that pack B each for itself */
+    FEWEST_WAYS = 4,
+    PAGE = 4096,     /* bytes: lines a page apart share a set of L1 */
+    MOST_OWN = 4,    /* threads that pack B each for itself */
     WORTH_OWN = 128, /* rows or columns of C that make it worth it, for each thread but the first */
 };
 
 /* The micro-kernel can read A's rows where they are: no conversion, no odd pair at a row's end, and
- * no more rows of a tile in a set of L1 than it has ways, a page each. */
+ * no more rows of a tile in a set of L1 than it has ways, a page each (FEWEST_WAYS where the CPU
+ * does not tell). */
 static bool is_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro) {
     const bool pairs = micro->format.panel == TIC_PANEL_PAIRS;
     if (pairs ? args->a.type != TIC_BF16 || args->k % 2 != 0
@@ -23,7 +25,8 @@ static bool is_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro) 
     int64_t apart = TIC_GEMM_LINE; /* the largest power of two, up to a page, that divides it */
     while (apart < PAGE && bytes % (2 * apart) == 0)
         apart *= 2;
-    return tic_ceil_div(micro->tile_m, PAGE / apart) <= (int64_t)tic_cpu_get()->l1d / PAGE;
+    return tic_ceil_div(micro->tile_m, PAGE / apart) <=
+           tic_most(FEWEST_WAYS, (int64_t)tic_cpu_get()->l1d / PAGE);
 }
 
 /* The micro-kernel can read B's rows where they are: as above, whole vectors of them, and few

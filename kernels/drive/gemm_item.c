@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-enum { PACKED_AT_A_TIME = 16 }; /* values of p that a thread packs of B, or a multiple */
+/* Values of p that a thread packs of B, or a multiple; a multiple of every format's k_unit. */
+enum { PACKED_AT_A_TIME = 16 };
 
 typedef tic_gemm_cut shape;
 typedef tic_gemm_piece gemm_piece;
@@ -85,16 +86,17 @@ void tic_gemm_pack_b(const shape *s, const gemm_piece *piece) {
     const bool whole = s->args->trans == TIC_NT;
     const int64_t groups = whole ? panels : tic_ceil_div(s->block, PACKED_AT_A_TIME);
     const int64_t end = tic_share_first(groups * piece->blocks, thread + 1, threads);
-    for (int64_t x = tic_share_first(groups * piece->blocks, thread, threads), most; x < end;
-         x += most) {
+    int64_t x = tic_share_first(groups * piece->blocks, thread, threads);
+    while (x < end) { /* those of a block at a time */
         const int64_t i = x / groups, group = x % groups;
-        most = tic_least(groups - group, end - x);
+        const int64_t most = tic_least(groups - group, end - x);
         const int64_t p = whole ? 0 : group * PACKED_AT_A_TIME;
         const int64_t k = block_length(s, piece->block + i) - p;
         if (whole)
             pack_panels(s, piece, group, group + most, i, p, k);
         else if (k > 0)
             pack_panels(s, piece, 0, panels, i, p, tic_least(most * PACKED_AT_A_TIME, k));
+        x += most;
     }
     if (!s->own_b) {
 #pragma omp barrier
@@ -365,19 +367,20 @@ static item item_of(const shape *s, const gemm_piece *piece, int64_t x) {
 }
 
 /* What the thread packs after item x, `it`, if nobody is late: of Aᵀ, and of B where it packs all
- * of its own. A piece that packs is one block. */
+ * of its own; nothing after an item of another's. A piece that packs is one block. */
 static tic_gemm_sources packed_next(const shape *s, const gemm_piece *piece, const item *it,
                                     int64_t x) {
     const int64_t items = piece->bands * piece->stretches;
     const int thread = s->own_columns ? 0 : omp_get_thread_num();
     const int threads = s->own_columns ? 1 : omp_get_num_threads();
     const int64_t begin = tic_share_first(items, thread, threads);
-    const bool more = x + 1 < tic_share_first(items, thread + 1, threads);
+    const int64_t end = tic_share_first(items, thread + 1, threads);
+    const bool more = x + 1 < end;
     const int64_t block = more ? piece->block : piece->block + piece->blocks;
     const item next = item_of(s, piece, more ? x + 1 : begin);
     tic_gemm_sources sources = {0};
     if (s->args->trans != TIC_TN || s->micro->lanes == 0 || s->shallow || piece->blocks > 1 ||
-        block >= s->blocks || (more && next.tile == it->tile))
+        block >= s->blocks || x < begin || x >= end || (more && next.tile == it->tile))
         return sources;
     const int64_t p = block * s->block;
     sources.of[0] = tic_gemm_source_of(s->args->a, p, next.row, next.rows);

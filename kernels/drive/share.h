@@ -30,8 +30,9 @@ static inline void tic_share_reset(tic_ctx *ctx) {
 }
 
 /* By every thread of the region, before it takes: items are numbered from `base` on, and all
- * numbers are < 2^31. One that is about to take from a share must not meet the same numbers in the
- * next: they must be greater, or between the last take and the next begin there must be a barrier.
+ * numbers of a region are < 2^31. One that is about to take from a share must not meet the same
+ * numbers in the next: they must be greater, or between the last take and the next begin there must
+ * be a barrier.
  */
 static inline void tic_share_begin(tic_ctx *ctx, int64_t base, int64_t items) {
     const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
@@ -63,15 +64,17 @@ static inline int64_t tic_share_own(tic_ctx *ctx) {
 /* Between two looks at what another thread writes: gives way when that takes long. */
 static inline void tic_share_wait(int *spins) {
     enum { SPINS = 1024 };
-    if (*spins == SPINS)
+    if (*spins == SPINS) {
         sched_yield();
-    else
+    } else {
         ++*spins;
+        __builtin_ia32_pause();
+    }
 }
 
-/* Another thread's last item. -1: none is left, and all others have begun, and are through with,
- * the items from `base` on; until then it waits. Numbers begin with TIC_SHARE_FIRST after a reset.
- */
+/* Another thread's last item. -1: all others have begun the items from `base` on, and none is left
+ * to be taken; until then it waits. (Of fewer items than threads it may be told so early.) Some may
+ * still be at work: a barrier is the caller's. After a reset numbers begin with TIC_SHARE_FIRST. */
 static inline int64_t tic_share_steal(tic_ctx *ctx, int64_t base, int64_t items) {
     const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
     for (int spins = 0;; tic_share_wait(&spins)) {

@@ -28,7 +28,7 @@ ALWAYS_INLINE panel panel_at(const tic_gemm_panels *all, tic_dtype type, int64_t
     };
 }
 
-ALWAYS_INLINE int64_t panels_of(const tic_gemm_panels *all) {
+ALWAYS_INLINE int64_t panel_count(const tic_gemm_panels *all) {
     return tic_ceil_div(tic_most(0, all->columns - all->wider), all->valid);
 }
 
@@ -96,8 +96,8 @@ ALWAYS_INLINE vu load_steps(const char *from, tic_panel kind, tic_dtype type, bo
 #endif
 }
 
-/* LANES rows of the source from column i on, LANES steps of them from step s on: `rows` and
- * `values` exist, `wide` columns of `steps` steps are written. */
+/* LANES rows of the source from column i on, LANES steps of them from step s on: `rows` of them
+ * exist, `wide` columns of `steps` steps are written. */
 ALWAYS_INLINE void pack_square(const tic_gemm_panels *all, const panel *x, tic_panel kind,
                                tic_dtype type, bool round, int i, int64_t s, int64_t steps) {
     const int64_t per = kind == TIC_PANEL_F32 ? 1 : 2;
@@ -141,14 +141,16 @@ ALWAYS_INLINE void pack_column(const tic_gemm_panels *all, const panel *x, tic_p
     const int64_t steps = tic_ceil_div(k, per);
     const int64_t within = i > 0 ? 0 : tic_least(end, steps - (VF_LANES - 1) / stride);
     const char *from = x->from + s * per * row + i * size;
-    const char *ahead = from + (end - s) * per * row + tic_most(0, valid - 1) * size;
+    /* as a number: the last ones lie beyond the operand */
+    uintptr_t ahead =
+        (uintptr_t)from + (uintptr_t)((end - s) * per * row + tic_most(0, valid - 1) * size);
     float *to = x->to + s * stride + i;
     vf sum = vf_set(0);
     for (; s < end; s++) {
         vu step;
-        __builtin_prefetch(ahead, 0, 2);
+        __builtin_prefetch((const void *)ahead, 0, 2);
         if (pairs)
-            __builtin_prefetch(ahead + row, 0, 2);
+            __builtin_prefetch((const void *)(ahead + (uintptr_t)row), 0, 2);
         const bool odd = pairs && s * 2 + 1 == k; /* a last p alone */
         if (pairs && type == TIC_BF16) {
             step = (vu)load_values(from, type, false, 0, valid) >> 16;
@@ -170,7 +172,7 @@ ALWAYS_INLINE void pack_column(const tic_gemm_panels *all, const panel *x, tic_p
         else
             vf_store_part(to, (vf)step, wide);
         from += per * row;
-        ahead += per * row;
+        ahead += (uintptr_t)(per * row);
         to += stride;
     }
     if (sums && valid > 0)
@@ -195,7 +197,7 @@ ALWAYS_INLINE void pack_rows(const tic_gemm_panels *all, tic_panel kind, tic_dty
                              bool sums) {
     const int64_t per = kind == TIC_PANEL_PAIRS ? 2 : 1, steps = tic_ceil_div(all->k, per);
     const bool one_set = all->ld * (int64_t)tic_dtype_size(type) % PAGE == 0;
-    const int64_t count = panels_of(all), some = (one_set ? ROWS_OF_A_SET : ROWS) / per;
+    const int64_t count = panel_count(all), some = (one_set ? ROWS_OF_A_SET : ROWS) / per;
     for (int64_t s = 0; s < steps; s += some)
         for (int64_t i = 0; i < count; i++) {
             const panel x = panel_at(all, type, i);
@@ -204,7 +206,7 @@ ALWAYS_INLINE void pack_rows(const tic_gemm_panels *all, tic_panel kind, tic_dty
 }
 
 ALWAYS_INLINE void pack_as(const tic_gemm_panels *all, tic_panel kind, tic_dtype type, bool round) {
-    const int64_t count = panels_of(all);
+    const int64_t count = panel_count(all);
     for (int64_t i = 0; all->across && i < count; i++) {
         const panel x = panel_at(all, type, i);
         pack_across(all, &x, kind, type, round);
