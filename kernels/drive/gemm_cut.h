@@ -45,7 +45,7 @@ typedef struct tic_gemm_cut { /* everything about the call that the threads shar
     size_t a_bytes, b_bytes, own_bytes; /* A's block; B's; A's and the gathered tiles of a thread */
     size_t all_b_bytes;                 /* of all that pack it */
     unsigned char *b, *own;
-    _Atomic int32_t *flow; /* [tiles]: pieces that an item, then a band, is through with */
+    _Atomic int32_t *flow; /* [tiles]: pieces that an item (in a flow: a band) is through with */
 } tic_gemm_cut;
 
 tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* Values of p that a thread packs of B, or a multiple; a multiple of every format's k_unit. */
+/* Values of p that a thread packs of B, or a multiple; and of every k_unit here. */
 enum { PACKED_AT_A_TIME = 16 };
 
 typedef tic_gemm_cut shape;

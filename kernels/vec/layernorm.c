@@ -46,8 +46,8 @@ ALWAYS_INLINE bool begins_line(int64_t j, int64_t size) {
 /* The next rows come while these are worked on, those of the next call too: a thread that stops
  * asking at the end of each of its chunks waits for memory in one block of four. They come to L1,
  * or to L2 when they would put out those that are worked on. From memory each vector asks, not each
- * line (two of 8 floats, of 16 bf16): AVX2 1.05 times as fast out of cache, 0.9 in a cache; some
- * asks, presumably, are dropped. */
+ * line (of two vectors of 8 floats or of 16 bf16): AVX2 1.05 times as fast out of cache, 0.9 in a
+ * cache; some asks, presumably, are dropped. */
 typedef enum ahead_to { AHEAD_TO_L1, AHEAD_TO_L2, AHEAD_TO_L2_TWICE } ahead_to;
 
 ALWAYS_INLINE void fetch_to(ahead_to to, const void *p, int64_t j, int64_t size) {
