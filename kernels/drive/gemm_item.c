@@ -10,7 +10,6 @@
 enum { PACKED_AT_A_TIME = 16 };
 
 typedef tic_gemm_cut shape;
-typedef tic_gemm_piece gemm_piece;
 
 /* First row of a tile: of equal heights, give or take one, unless only whole tiles can be. */
 static int64_t row_of(const shape *s, int64_t tile) {
@@ -63,7 +62,7 @@ static tic_gemm_panels panels_of(const shape *s, tic_mat mat, bool across, int64
 
 /* Values p .. p + k - 1 of block i of the span, of panels first .. last - 1; panel j stands at
  * b + j * b_panel. */
-static void pack_panels(const shape *s, const gemm_piece *piece, int64_t first, int64_t last,
+static void pack_panels(const shape *s, const tic_gemm_piece *piece, int64_t first, int64_t last,
                         int64_t i, int64_t p, int64_t k) {
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
@@ -79,7 +78,7 @@ static void pack_panels(const shape *s, const gemm_piece *piece, int64_t first, 
 
 /* The threads' shares are whole panels where k runs along the rows of B; else some rows, of all of
  * them. */
-void tic_gemm_pack_b(const shape *s, const gemm_piece *piece) {
+void tic_gemm_pack_b(const shape *s, const tic_gemm_piece *piece) {
     const int thread = s->own_b ? 0 : omp_get_thread_num();
     const int threads = s->own_b ? 1 : omp_get_num_threads();
     const int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
@@ -105,7 +104,7 @@ void tic_gemm_pack_b(const shape *s, const gemm_piece *piece) {
 
 /* The item's tiles, block j of the span. The item at the left edge also adds its rows' part to the
  * column sums; p rises. */
-static void pack_tiles(const shape *s, const gemm_piece *piece, const item *it, int64_t j) {
+static void pack_tiles(const shape *s, const tic_gemm_piece *piece, const item *it, int64_t j) {
     const tic_gemm_args *args = s->args;
     const int64_t block = piece->block + j;
     tic_gemm_panels panels = panels_of(s, args->a, args->trans != TIC_TN, it->row, it->rows,
@@ -118,7 +117,7 @@ static void pack_tiles(const shape *s, const gemm_piece *piece, const item *it, 
     s->micro->format.vec->pack(&panels);
 }
 
-static void prepare_a(const shape *s, const gemm_piece *piece, const item *it) {
+static void prepare_a(const shape *s, const tic_gemm_piece *piece, const item *it) {
     const tic_gemm_args *args = s->args;
     const int64_t from = piece->block * s->block;
     const int64_t to = tic_least(args->k, (piece->block + piece->blocks) * s->block);
@@ -142,7 +141,7 @@ static void prepare_a(const shape *s, const gemm_piece *piece, const item *it) {
 
 /* One block of the span times one panel of B, for tiles of an item. */
 typedef struct pass {
-    const gemm_piece *piece;
+    const tic_gemm_piece *piece;
     const item *it;
     int64_t j, k, steps; /* block of the span; its length in values of p and in steps */
     tic_gemm_asks asks;  /* of a tile */
@@ -157,7 +156,7 @@ typedef struct pass {
     tic_gemm_sources *sources; /* prefetched by the tiles that next_b does not need; NULL */
 } pass;
 
-static const unsigned char *b_at(const shape *s, const gemm_piece *piece, int64_t j,
+static const unsigned char *b_at(const shape *s, const tic_gemm_piece *piece, int64_t j,
                                  int64_t panel) {
     const unsigned char *b = s->b;
     if (s->b_in_place)
@@ -173,8 +172,8 @@ static const unsigned char *b_at(const shape *s, const gemm_piece *piece, int64_
 
 /* Panels first .. last - 1 of the item are a strip. Into *x: a copy would wait for its bytes to be
  * stored, once a tile where products are shallow. */
-static void begin_pass(pass *x, const shape *s, const gemm_piece *piece, const item *it, int64_t j,
-                       int64_t n, int64_t first, int64_t last) {
+static void begin_pass(pass *x, const shape *s, const tic_gemm_piece *piece, const item *it,
+                       int64_t j, int64_t n, int64_t first, int64_t last) {
     const tic_gemm_micro *micro = s->micro;
     x->piece = piece;
     x->it = it;
@@ -322,7 +321,7 @@ static uint64_t do_panel(const shape *s, const pass *x, float *slots, int64_t ap
 
 /* Panels first .. last - 1, block by block. `sources`, or NULL: what the tiles of the last panels
  * also prefetch, of as many panels as it takes. */
-static uint64_t do_strip(const shape *s, const gemm_piece *piece, const item *it, int64_t first,
+static uint64_t do_strip(const shape *s, const tic_gemm_piece *piece, const item *it, int64_t first,
                          int64_t last, tic_gemm_sources *sources) {
     const int64_t tile_size = s->micro->tile_m * s->micro->tile_n, panels = last - first;
     const int64_t group = s->shallow ? 1 : it->tiles; /* that meet a panel one after the other */
@@ -351,7 +350,7 @@ static uint64_t do_strip(const shape *s, const gemm_piece *piece, const item *it
 }
 
 /* Item x of the piece's bands x stretches. */
-static item item_of(const shape *s, const gemm_piece *piece, int64_t x) {
+static item item_of(const shape *s, const tic_gemm_piece *piece, int64_t x) {
     unsigned char *own = s->own + (size_t)omp_get_thread_num() * s->own_bytes;
     const int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
     const int64_t band = x / piece->stretches, stretch = x % piece->stretches;
@@ -368,7 +367,7 @@ static item item_of(const shape *s, const gemm_piece *piece, int64_t x) {
 
 /* What the thread packs after item x, `it`, if nobody is late: of Aᵀ, and of B where it packs all
  * of its own; nothing after an item of another's. A piece that packs is one block. */
-static tic_gemm_sources packed_next(const shape *s, const gemm_piece *piece, const item *it,
+static tic_gemm_sources packed_next(const shape *s, const tic_gemm_piece *piece, const item *it,
                                     int64_t x) {
     const int64_t items = piece->bands * piece->stretches;
     const int thread = s->own_columns ? 0 : omp_get_thread_num();
@@ -390,7 +389,7 @@ static tic_gemm_sources packed_next(const shape *s, const gemm_piece *piece, con
     return sources;
 }
 
-void tic_gemm_item(tic_ctx *ctx, const shape *s, const gemm_piece *piece, int64_t x) {
+void tic_gemm_item(tic_ctx *ctx, const shape *s, const tic_gemm_piece *piece, int64_t x) {
     const int64_t panels = tic_ceil_div(piece->columns, s->micro->tile_n);
     const int64_t strip = s->shallow ? panels : s->strip / s->micro->tile_n;
     const item it = item_of(s, piece, x);
