@@ -177,27 +177,13 @@ Test(gemm, packed_weights_choose_their_reader) {
 }
 
 /* The same bits, whoever computes them. */
-static void run_threads(const tic_variant *variant, const char *knobs, int threads, const setup *s,
-                        float *out) {
-    tic_plan *plan;
-    tic_ctx *ctx = with_knobs(variant, knobs, threads, &plan);
-    operands o = new_operands(s);
-    CHECK_OK(tic_gemm(ctx, &o.args, err));
-    memcpy(out, o.args.c.data, (size_t)(s->m * s->n) * sizeof *out);
-    if (s->colsum)
-        memcpy(out + s->m * s->n, o.args.colsum, (size_t)s->m * sizeof *out);
-    free_operands(&o);
-    tic_ctx_free(ctx);
-    tic_plan_free(plan);
-}
-
 static void same_for_threads(const tic_variant *variant, const char *knobs, const setup *s) {
     static const int threads[] = {2, 3, 4, 7};
     const size_t count = (size_t)(s->m * s->n + s->m);
     float *first = check_alloc(count, sizeof *first), *other = check_alloc(count, sizeof *other);
-    run_threads(variant, knobs, 1, s, first);
+    run_gemm(variant, knobs, 1, false, s, first);
     for (size_t t = 0; t < 4; t++) {
-        run_threads(variant, knobs, threads[t], s, other);
+        run_gemm(variant, knobs, threads[t], false, s, other);
         cr_assert(memcmp(first, other, count * sizeof *first) == 0, "%s: %d threads differ",
                   variant->info.name, threads[t]);
     }

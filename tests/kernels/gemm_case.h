@@ -255,6 +255,30 @@ static inline tic_ctx *small_blocks(const tic_variant *variant, int threads, tic
     return with_knobs(variant, " kc=16 mc=24 nc=64", threads, plan);
 }
 
+/* C, and the column sums behind it, of one call by so many threads; with `packs` its weight is
+ * packed before, where the variant reads a packing. No pad; C is f32. */
+static inline void run_gemm(const tic_variant *variant, const char *knobs, int threads, bool packs,
+                            const setup *s, float *out) {
+    tic_plan *plan;
+    tic_ctx *ctx = with_knobs(variant, knobs, threads, &plan);
+    operands o = new_operands(s);
+    tic_packed packed = tic_gemm_packing(ctx, &o.args);
+    cr_assert(!packs || variant->packs == NULL || packed.bytes > 0);
+    if (packs && packed.bytes > 0) {
+        packed.data = check_alloc(packed.bytes, 1);
+        tic_gemm_pack(&packed, o.args.b);
+        o.args.packed_b = &packed;
+    }
+    CHECK_OK(tic_gemm(ctx, &o.args, err));
+    memcpy(out, o.args.c.data, (size_t)(s->m * s->n) * sizeof *out);
+    if (s->colsum)
+        memcpy(out + s->m * s->n, o.args.colsum, (size_t)s->m * sizeof *out);
+    tic_free(packed.data);
+    free_operands(&o);
+    tic_ctx_free(ctx);
+    tic_plan_free(plan);
+}
+
 static inline void for_each_variant(void (*check)(tic_ctx *ctx, const tic_variant *variant),
                                     int threads) {
     int ran = 0;

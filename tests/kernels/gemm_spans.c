@@ -45,27 +45,6 @@ Test(gemm_spans, blocks_of_many_rows) {
 
 /* ---- a weight packed before, of more than a span --------------------------------------------- */
 
-static void run(const tic_variant *variant, int threads, bool packs, const setup *s, float *out) {
-    tic_plan *plan;
-    tic_ctx *ctx = with_knobs(variant, knobs, threads, &plan);
-    operands o = new_operands(s);
-    tic_packed packed = tic_gemm_packing(ctx, &o.args);
-    cr_assert(!packs || variant->packs == NULL || packed.bytes > 0);
-    if (packs && packed.bytes > 0) {
-        packed.data = check_alloc(packed.bytes, 1);
-        tic_gemm_pack(&packed, o.args.b);
-        o.args.packed_b = &packed;
-    }
-    CHECK_OK(tic_gemm(ctx, &o.args, err));
-    memcpy(out, o.args.c.data, (size_t)(s->m * s->n) * sizeof *out);
-    if (s->colsum)
-        memcpy(out + s->m * s->n, o.args.colsum, (size_t)s->m * sizeof *out);
-    tic_free(packed.data);
-    free_operands(&o);
-    tic_ctx_free(ctx);
-    tic_plan_free(plan);
-}
-
 static void check_packed(tic_ctx *ctx, const tic_variant *variant) {
     static const int threads[] = {1, 2, 3, 4, 7};
     setup s = {.trans = TIC_NN, .m = 203, .n = 45, .k = 4200}, one = {.m = 1, .n = 1, .k = 1};
@@ -76,9 +55,9 @@ static void check_packed(tic_ctx *ctx, const tic_variant *variant) {
      * packed in the call. */
     const bool begins_as_c = micro == NULL || micro->lanes > 0;
     check_case(ctx, &one); /* so that the caller sees the variant run */
-    run(variant, 1, !begins_as_c, &s, first);
+    run_gemm(variant, knobs, 1, !begins_as_c, &s, first);
     for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
-        run(variant, threads[t], true, &s, other);
+        run_gemm(variant, knobs, threads[t], true, &s, other);
         cr_assert(memcmp(first, other, count * sizeof *first) == 0, "%s: %d threads",
                   variant->info.name, threads[t]);
     }
@@ -160,12 +139,12 @@ Test(gemm_spans, a_thread_that_is_through_helps_the_late_one) {
     float *right = check_alloc(count, sizeof *right), *got = check_alloc(count, sizeof *got);
     tic_test_row(0);
     omp_set_dynamic(0);
-    run(&late_row, 1, false, &s, right);
+    run_gemm(&late_row, knobs, 1, false, &s, right);
     for (int thread = 0; thread < 2; thread++) {
         atomic_store(&begun[0], 0);
         atomic_store(&begun[1], 0);
         late = thread;
-        run(&late_row, 2, false, &s, got);
+        run_gemm(&late_row, knobs, 2, false, &s, got);
         late = -1;
         cr_assert(!atomic_load(&impatient), "thread %d was late; tiles %lld and %lld", thread,
                   (long long)atomic_load(&begun[0]), (long long)atomic_load(&begun[1]));
