@@ -12,9 +12,9 @@ TIERS = {
     # tier: vector register, lanes, rows of the largest tile, instruction, C element, units' type
     "avx2": ("ymm", 8, 6, "vfmadd231ps", "TIC_F32", 1, "two FMAs a cycle"),
     "avx512": ("zmm", 16, 14, "vfmadd231ps", "TIC_F32", 1,
-               "two FMAs a cycle on Sapphire Rapids, one on Zen 4"),
+               "two FMAs a cycle on Sapphire Rapids and Zen 5, one on Zen 4"),
     "avx512_bf16": ("zmm", 16, 14, "vdpbf16ps", "TIC_BF16", 2,
-                    "one VDPBF16PS a cycle on Zen 4, one every two cycles on Sapphire Rapids"),
+                    "two VDPBF16PS a cycle on Zen 5, one on Zen 4, half of one on Sapphire Rapids"),
 }
 UNROLL = 4
 

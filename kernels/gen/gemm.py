@@ -176,7 +176,7 @@ def generate(out, args):
     ]
     rates = [cycles(whole, 2)]
     if isa.register == "zmm":  # Zen 4's units are half as wide
-        rates = [("Sapphire Rapids: ", 0.5 if args.pairs else 2), ("Zen 4: ", 1)]
+        rates = [("Sapphire Rapids: ", 0.5 if args.pairs else 2), ("Zen 4: ", 1), ("Zen 5: ", 2)]
         rates = [cpu + cycles(whole, rate) for cpu, rate in rates]
     common.header(out, about, whole.registers(), rates)
     out.block('#include "kernels/drive/gemm.h"')

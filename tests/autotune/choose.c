@@ -36,11 +36,12 @@ Test(choose, families_before_instruction_sets_before_portable) {
     enum { BF16 = AVX512 | TIC_ISA_AVX512_BF16, AMX = BF16 | TIC_ISA_AMX_BF16 };
     cr_expect_str_eq(first_fit("AuthenticAMD", 25, 1, AVX2), "zen3");
     cr_expect_str_eq(first_fit("AuthenticAMD", 25, 17, BF16), "zen4");
+    cr_expect_str_eq(first_fit("AuthenticAMD", 26, 2, BF16), "zen5");
     cr_expect_str_eq(first_fit("GenuineIntel", 6, 143, AMX), "sapphire-rapids-amx");
     /* the same CPUs, limited to less; others; none of these */
     cr_expect_str_eq(first_fit("AuthenticAMD", 25, 17, AVX512), "generic-avx512");
     cr_expect_str_eq(first_fit("GenuineIntel", 6, 143, BF16), "generic-avx512");
-    cr_expect_str_eq(first_fit("AuthenticAMD", 26, 2, BF16), "generic-avx512");
+    cr_expect_str_eq(first_fit("AuthenticAMD", 27, 2, BF16), "generic-avx512");
     cr_expect_str_eq(first_fit("GenuineIntel", 6, 158, AVX2), "generic-avx2");
     cr_expect_str_eq(first_fit("AuthenticAMD", 25, 1, TIC_ISA_PORTABLE), "portable");
     cr_expect_str_eq(first_fit("CentaurHauls", 7, 91, TIC_ISA_PORTABLE), "portable");
