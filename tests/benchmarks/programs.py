@@ -1,5 +1,5 @@
-"""bench_kernels and bench_step on one tiny case each: every row was checked and measured; what is
-wrong or dies is reported and not timed."""
+"""bench_kernels, bench_builds and bench_step on one tiny case each: every row was checked and
+measured; what is wrong or dies is reported and not timed."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import tempfile
 import unittest
 
 KERNELS, STEP = os.environ["BENCH_KERNELS"], os.environ["BENCH_STEP"]
+BUILDS, TURNS = os.environ["BENCH_BUILDS"], os.environ["TICLIP_TURNS"]
 TINY = "gemm/nn,m32,n512,k768"
 
 
@@ -99,6 +100,41 @@ class Kernels(unittest.TestCase):
     def test_a_peer_that_dies_is_told(self):
         row = self.with_peer("#!/bin/sh\nkill -ILL $$\n")
         self.assertIn("Illegal instruction", row["error_message"])
+
+
+class Builds(unittest.TestCase):
+    def duel(self, *flags, code=0):
+        done = run(BUILDS, "--rounds", "2", "--seconds", "0", *flags)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def test_a_build_against_a_copy_of_itself(self):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = shutil.copy(TURNS, folder)
+            line = "gemm/f32/any portable"
+            done = self.duel("--new-plan", line, TURNS, copy, TINY, "packed", "bf16/|/f32/")
+        header, *found, mean = done.stdout.splitlines()
+        self.assertEqual([row.split()[0] for row in found],
+                         [f"{TINY}/f32/packed", f"{TINY},out16/bf16/packed", f"{TINY}/bf16/packed"])
+        for row in found:
+            ratio = float(row.split()[3])
+            self.assertGreater(ratio, 0)
+        if "portable" not in found[1]:
+            self.assertTrue(found[0].endswith(", portable"), found[0])
+            self.assertLess(float(found[0].split()[3]), 1)
+        self.assertIn("of 3, geometric mean", mean)
+
+    def test_what_is_wrong_is_told(self):
+        for code, flags in [
+            (2, [TURNS]),
+            (2, ["--rounds", "many", TURNS, TURNS]),
+            (2, ["--fast", "1", TURNS, TURNS]),
+            (2, [TURNS, TURNS, "no such case"]),
+            (2, ["--new-plan", "gemm/f32/any no-such", TURNS, TURNS, TINY, "/f32"]),
+            (3, [TURNS, "/nowhere.so"]),
+        ]:
+            done = self.duel(*flags, code=code)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
 
 
 class Step(unittest.TestCase):

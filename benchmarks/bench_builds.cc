@@ -1,0 +1,249 @@
+// bench_builds: what a change is worth. Two builds, or two plans, of the same cases in turns in one
+// process: on a machine whose clock and memory move by the minute nothing else tells a percent.
+//
+// A round times both, the first of them in every second round last. A ratio is the old time over
+// the new one of the same round; a row gives its median and quartiles, and the end the geometric
+// mean of the medians. Two equal builds: how far from 1 that gets is what a difference must exceed.
+#include "builds_module.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <dlfcn.h>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+const char kHelp[] =
+    "usage: bench_builds [flags] OLD NEW [PART...]\n"
+    "\n"
+    "  OLD and NEW are build folders, or their libticlip_turns.so; both may be the same.\n"
+    "  PART is a part of a case's name (bench_kernels --list; a weight packed before: /packed):\n"
+    "  of several each must be in it, \"a|b\" either one. None: all cases.\n"
+    "\n"
+    "  --rounds N         of each case (default 16)\n"
+    "  --seconds X        a build's turn takes in a round (default 0.02; a call at least)\n"
+    "  --threads N        0: one a core (default 0)\n"
+    "  --isa NAME         keep to this tier: avx2, avx512, ...\n"
+    "  --old-plan LINES   lines of a plan, separated by ';', laid over what is shipped\n"
+    "  --new-plan LINES   the same for NEW\n";
+
+struct Flags {
+    int rounds = 16, threads = 0;
+    double seconds = 0.02;
+    std::string isa, plan[2], build[2];
+    std::vector<std::string> parts;
+};
+
+[[noreturn]] void Fail(int code, const std::string &why) {
+    std::fprintf(stderr, "bench_builds: %s\n", why.c_str());
+    std::exit(code);
+}
+
+double Number(const std::string &flag, const char *text, double least) {
+    char *end;
+    const double value = std::strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= least) || !(value <= 1e6))
+        Fail(2, flag + " " + text + ": not a number of " + std::to_string(least) + " or more");
+    return value;
+}
+
+Flags Parse(int argc, char **argv) {
+    Flags flags;
+    std::vector<std::string> rest;
+    for (int i = 1; i < argc; i++) {
+        const std::string flag = argv[i];
+        if (flag == "--help") {
+            std::fputs(kHelp, stdout);
+            std::exit(0);
+        }
+        if (flag.compare(0, 2, "--") != 0) {
+            rest.push_back(flag);
+            continue;
+        }
+        if (++i == argc)
+            Fail(2, flag + " lacks its value, or is no flag");
+        if (flag == "--rounds")
+            flags.rounds = static_cast<int>(Number(flag, argv[i], 1));
+        else if (flag == "--seconds")
+            flags.seconds = Number(flag, argv[i], 0);
+        else if (flag == "--threads")
+            flags.threads = static_cast<int>(Number(flag, argv[i], 0));
+        else if (flag == "--isa")
+            flags.isa = argv[i];
+        else if (flag == "--old-plan")
+            flags.plan[0] = argv[i];
+        else if (flag == "--new-plan")
+            flags.plan[1] = argv[i];
+        else
+            Fail(2, flag + " is no flag: --help tells them");
+    }
+    if (rest.size() < 2)
+        Fail(2, "two builds are needed: --help tells more");
+    flags.build[0] = rest[0];
+    flags.build[1] = rest[1];
+    flags.parts.assign(rest.begin() + 2, rest.end());
+    return flags;
+}
+
+bool HasOneOf(const std::string &name, const std::string &part) {
+    for (size_t from = 0; from <= part.size();) {
+        const size_t to = std::min(part.find('|', from), part.size());
+        if (name.find(part.substr(from, to - from)) != std::string::npos)
+            return true;
+        from = to + 1;
+    }
+    return false;
+}
+
+// ---- a build
+
+class Build {
+  public:
+    explicit Build(std::string path) {
+        if (path.size() < 3 || path.compare(path.size() - 3, 3, ".so") != 0)
+            path += "/benchmarks/libticlip_turns.so";
+        if (path.find('/') == std::string::npos)
+            path = "./" + path;
+        // local: each build keeps its own symbols
+        library_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+        if (library_ == nullptr)
+            Fail(3, dlerror());
+        Find("ticlip_turns_name", &name);
+        Find("ticlip_turns_open", &open);
+        Find("ticlip_turns_time", &time);
+        Find("ticlip_turns_ran", &ran);
+        Find("ticlip_turns_close", &close);
+    }
+
+    int IndexOf(const std::string &wanted) const {
+        for (int i = 0; name(i) != nullptr; i++)
+            if (wanted == name(i))
+                return i;
+        return -1;
+    }
+
+    decltype(&ticlip_turns_name) name;
+    decltype(&ticlip_turns_open) open;
+    decltype(&ticlip_turns_time) time;
+    decltype(&ticlip_turns_ran) ran;
+    decltype(&ticlip_turns_close) close;
+
+  private:
+    template <typename F> void Find(const char *symbol, F *out) {
+        *out = reinterpret_cast<F>(dlsym(library_, symbol));
+        if (*out == nullptr)
+            Fail(3, dlerror());
+    }
+    void *library_; // until the process ends: OpenMP's threads may stand in it
+};
+
+// ---- a case
+
+double At(std::vector<double> sorted, double share) {
+    std::sort(sorted.begin(), sorted.end());
+    return sorted[static_cast<size_t>(share * static_cast<double>(sorted.size() - 1) + 0.5)];
+}
+
+// A case in both builds. Where operands lie is worth some per cent of a small product: whose come
+// first changes from one pair to the next.
+class Pair {
+  public:
+    Pair(const Flags &flags, const Build *builds, const std::string &name, int first)
+        : builds_(builds) {
+        for (int turn = 0; turn < 2; turn++) {
+            const int b = (first + turn) % 2, i = builds[b].IndexOf(name);
+            char why[512] = "it has no such case";
+            if (i >= 0)
+                at_[b] = builds[b].open(i, flags.threads, flags.isa.c_str(), flags.plan[b].c_str(),
+                                        why, sizeof why);
+            if (at_[b] == nullptr)
+                std::printf("%-62s %s: %s\n", name.c_str(), flags.build[b].c_str(), why);
+        }
+    }
+    ~Pair() {
+        for (int b = 0; b < 2; b++)
+            if (at_[b] != nullptr)
+                builds_[b].close(at_[b]);
+    }
+    Pair(const Pair &) = delete;
+    Pair &operator=(const Pair &) = delete;
+
+    bool Whole() const { return at_[0] != nullptr && at_[1] != nullptr; }
+    double Time(int b, double seconds) const { return builds_[b].time(at_[b], seconds); }
+    std::string Ran() const {
+        const std::string old = builds_[0].ran(at_[0]), fresh = builds_[1].ran(at_[1]);
+        return old == fresh ? old : old + ", " + fresh;
+    }
+
+  private:
+    const Build *builds_;
+    void *at_[2] = {};
+};
+
+constexpr int kRoundsOfAPair = 4;
+
+// The median ratio, or 0 when a build could not run the case.
+double Duel(const Flags &flags, const Build *builds, const std::string &name) {
+    std::vector<double> seconds[2], ratios;
+    std::string ran;
+    for (int round = 0, pairs = 0; round < flags.rounds; pairs++) {
+        const Pair pair(flags, builds, name, pairs % 2);
+        if (!pair.Whole())
+            return 0;
+        ran = pair.Ran();
+        for (int i = 0; i < kRoundsOfAPair && round < flags.rounds; i++, round++) {
+            double taken[2];
+            for (int turn = 0; turn < 2; turn++) {
+                const int b = (turn + round) % 2;
+                taken[b] = pair.Time(b, flags.seconds);
+                seconds[b].push_back(taken[b]);
+            }
+            if (taken[0] <= 0 || taken[1] <= 0)
+                Fail(1, name + ": a call failed");
+            ratios.push_back(taken[0] / taken[1]);
+        }
+    }
+    std::printf("%-62s %9.1f %9.1f  %.3f  %.3f-%.3f  %s\n", name.c_str(), 1e6 * At(seconds[0], 0.5),
+                1e6 * At(seconds[1], 0.5), At(ratios, 0.5), At(ratios, 0.25), At(ratios, 0.75),
+                ran.c_str());
+    std::fflush(stdout);
+    return At(ratios, 0.5);
+}
+
+// As ticlip's own threads do (cli/main.c): sleeping, after a short spin.
+void WaitAsTiclipDoes(char **argv) {
+    if (std::getenv("OMP_WAIT_POLICY") == nullptr && setenv("OMP_WAIT_POLICY", "passive", 1) == 0 &&
+        setenv("GOMP_SPINCOUNT", "1000", 1) == 0)
+        execv("/proc/self/exe", argv);
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    WaitAsTiclipDoes(argv);
+    const Flags flags = Parse(argc, argv);
+    const Build builds[2] = {Build(flags.build[0]), Build(flags.build[1])};
+    double sum = 0;
+    int count = 0;
+    std::printf("%-62s %9s %9s  %s  %s  %s\n", "case", "old us", "new us", "old/new", "quartiles",
+                "variant");
+    for (int i = 0; builds[1].name(i) != nullptr; i++) {
+        const std::string name = builds[1].name(i);
+        if (!std::all_of(flags.parts.begin(), flags.parts.end(),
+                         [&](const std::string &part) { return HasOneOf(name, part); }))
+            continue;
+        const double ratio = Duel(flags, builds, name);
+        if (ratio > 0) {
+            sum += std::log(ratio);
+            count++;
+        }
+    }
+    if (count == 0)
+        Fail(2, "no case ran");
+    std::printf("%-62s %9s %9s  %.4f  of %d, geometric mean\n", "", "", "", std::exp(sum / count),
+                count);
+}
