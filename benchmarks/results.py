@@ -13,6 +13,7 @@ KINDS = {  # by the highest instruction set, as tic_isa_name has it
     "avx512_bf16": "avx512_bf16",
     "amx_bf16": "amx_bf16",
 }
+OF_A_CPU = {"avx512_bf16": {"family 26": "avx512_bf16_zen5"}}  # where units are wider than the tier tells
 LIMITED = {"avx2": "avx2_limited"}  # of a CPU that has more, kept to it (--isa)
 MODELS = ("ViT-B-32", "ViT-B-16", "ViT-S-32", "ViT-Pico-8-40")
 SHOWN = {"ViT-Pico-8-40": "the demo model"}  # how a model is called on the page
@@ -57,7 +58,10 @@ def kind_of(context):
     kinds = LIMITED if "isa_of_cpu" in context else KINDS
     if context["isa"] not in kinds:
         raise ValueError(f"the page has no column for {context['isa']} on a CPU that has more")
-    return kinds[context["isa"]]
+    of_cpu = {} if "isa_of_cpu" in context else OF_A_CPU.get(context["isa"], {})
+    return next(
+        (kind for words, kind in of_cpu.items() if f", {words} " in context["cpu"]), kinds[context["isa"]]
+    )
 
 
 def record(kernels, steps, operations, profiles=()):

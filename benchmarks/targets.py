@@ -8,6 +8,7 @@ COLUMNS = {
     "avx2": "AVX2 (Zen 3)",
     "avx2_limited": "AVX2 on a CPU that has more",
     "avx512_bf16": "AVX-512 with BF16 (Zen 4)",
+    "avx512_bf16_zen5": "AVX-512 with BF16 (Zen 5)",
     "amx_bf16": "AMX",
 }
 
@@ -15,7 +16,8 @@ COLUMNS = {
 class Row:
     def __init__(self, what, figure, unit, avx2=None, bf16=None, amx=None):
         self.what, self.figure, self.unit = what, figure, unit  # unit: "%", "x"
-        self.targets = {"avx2": avx2, "avx2_limited": avx2, "avx512_bf16": bf16, "amx_bf16": amx}
+        self.targets = {"avx2": avx2, "avx2_limited": avx2, "amx_bf16": amx}
+        self.targets |= {"avx512_bf16": bf16, "avx512_bf16_zen5": bf16}
 
     def text(self, value):
         return f"{value * 100:.1f} %" if self.unit == "%" else f"{value:.2f}x"

@@ -82,6 +82,18 @@ class Results(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "2 machines"):
             record(steps=limited(RECORDED["steps"][0]["context"]["isa"]))
 
+    def test_a_cpu_may_be_a_kind_of_its_own(self):
+        def kind(cpu, **more):
+            steps = json.loads(json.dumps(RECORDED["steps"]))
+            for row in steps:
+                row["context"] |= {"isa": "avx512_bf16", "cpu": cpu, **more}
+            return r.record([], steps, [])["kind"]
+
+        self.assertEqual(kind("AMD EPYC, family 26 model 2"), "avx512_bf16_zen5")
+        self.assertEqual(kind("AMD EPYC, family 25 model 17"), "avx512_bf16")
+        limited = {"isa": "avx2", "isa_of_cpu": "avx512_bf16"}
+        self.assertEqual(kind("AMD EPYC, family 26 model 2", **limited), "avx2_limited")
+
     def test_torch_is_kept_to_the_same(self):
         self.assertEqual(comparison.torch_environment("avx2")["ATEN_CPU_CAPABILITY"], "avx2")
         self.assertIsNone(comparison.torch_environment(None))
