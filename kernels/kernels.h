@@ -157,7 +157,7 @@ typedef struct tic_knob { /* e.g. {"kc", 256, 16, 4096}: a tunable integer of a 
     const char *name;
     int value, min, max; /* value: the default */
 } tic_knob;
-enum { TIC_MAX_KNOBS = 4 };
+enum { TIC_MAX_KNOBS = 5 };
 int tic_variant_knobs(int i, const tic_knob **knobs); /* their number; borrowed */
 /* NULL when variant i would compute this call of its operation in `ctx`, else why not: a static
  * string. `args` is the operation's struct; what its pointers point to is not read. */

@@ -19,7 +19,8 @@ static inline int tic_panel_step(tic_panel panel) { /* values of p in a step */
 
 /* Panels next to each other to be packed, over k consecutive p. Panel i takes the next `valid`
  * columns of the source, the first `wider` panels one more, the last what is left of `columns`;
- * columns up to `width` and, for pairs, a last odd p become zeros. Nothing else is written. */
+ * columns up to `width` and, for pairs, a last odd p become zeros. Nothing else is written. `to`
+ * NULL: nothing but `sums`, of f32. */
 typedef struct tic_gemm_panels {
     tic_panel kind;
     const void *from; /* element (i, p) is from[i * ld + p] when `across`, else from[p * ld + i] */
@@ -129,9 +130,9 @@ extern const tic_gemm_micro tic_gemm_blis_haswell, tic_gemm_blis_skx;
 const char *tic_gemm_blis_unavailable(const tic_variant *variant);
 
 /* `run` of the registry: packing, blocking and threads around variant->micro. Its knobs: blocks of
- * k, of m and of n, and the most columns of a B that is read where it stands, never by
- * micro-kernels for whole tiles alone. */
-enum { TIC_GEMM_KC, TIC_GEMM_MC, TIC_GEMM_NC, TIC_GEMM_IN_PLACE };
+ * k, of m and of n, the most columns of a B that is read where it stands, and the most that such an
+ * Aᵀ meets: neither by micro-kernels for whole tiles alone. */
+enum { TIC_GEMM_KC, TIC_GEMM_MC, TIC_GEMM_NC, TIC_GEMM_IN_PLACE, TIC_GEMM_A_IN_PLACE };
 tic_status tic_gemm_blocked(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
                             const void *args, tic_error *err);
 size_t tic_gemm_blocked_scratch(const tic_ctx *ctx, const tic_variant *variant, const int *knobs,

@@ -29,6 +29,22 @@ static bool is_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro) 
            tic_most(FEWEST_WAYS, (int64_t)tic_cpu_get()->l1d / PAGE);
 }
 
+/* C is most of what moves. */
+static bool is_flat(const tic_gemm_args *args) {
+    return tic_gemm_is_direct(args) && args->k <= SHALLOW;
+}
+
+/* The micro-kernel can read Aᵀ's rows where they are: no conversion, and no more of a block's in a
+ * set of L2 than it has ways, since each panel of B meets all of them again and L1 does not keep
+ * them. Packing them costs the more, the fewer columns they meet (TIC_GEMM_A_IN_PLACE). */
+static bool is_at_in_place(const tic_gemm_cut *s, const int *knobs) {
+    const tic_gemm_args *args = s->args;
+    const int64_t bytes = args->a.ld * (int64_t)sizeof(float);
+    return args->trans == TIC_TN && args->precision == TIC_F32 && args->a.type == TIC_F32 &&
+           s->micro->lanes > 0 && !is_flat(args) && args->n <= knobs[TIC_GEMM_A_IN_PLACE] &&
+           s->block * (bytes & -bytes) <= (int64_t)tic_cpu_get()->l2;
+}
+
 /* The micro-kernel can read B's rows where they are: as above, whole vectors of them, and few
  * columns (TIC_GEMM_IN_PLACE). */
 static bool is_b_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro,
@@ -64,11 +80,11 @@ static int64_t longest_span(const tic_gemm_cut *s, int64_t kc) {
 }
 
 /* Spans have at most so many blocks, for no lesser k more. */
-static void plan_a(tic_gemm_cut *s, int64_t longest, int64_t most_blocks) {
+static void plan_a(tic_gemm_cut *s, const int *knobs, int64_t longest, int64_t most_blocks) {
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
     s->along = micro->along != NULL && args->trans != TIC_TN;
-    s->in_place = s->along && is_in_place(args, micro);
+    s->in_place = s->along ? is_in_place(args, micro) : is_at_in_place(s, knobs);
     if (s->in_place) {
         s->lda = args->a.ld * (int64_t)tic_dtype_size(args->a.type);
     } else if (s->along) { /* an odd number of lines */
@@ -78,6 +94,8 @@ static void plan_a(tic_gemm_cut *s, int64_t longest, int64_t most_blocks) {
         s->a_bytes = (size_t)(s->band * micro->tile_m * (most | TIC_GEMM_LINE));
     } else {
         s->lda = micro->tile_m * 4;
+    }
+    if (!s->along) { /* booked where Aᵀ is read in place, too: of a lesser k it may not be */
         s->a_tile = tic_align_up(tic_gemm_steps_bytes(micro, s->block, micro->tile_m));
         s->a_bytes = (size_t)s->band * (tic_gemm_steps_bytes(micro, longest, micro->tile_m) +
                                         (size_t)most_blocks * TIC_ALIGN);
@@ -124,7 +142,7 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     const int64_t panels = tic_ceil_div(args->n, micro->tile_n);
     const int64_t each = s.own_columns ? tic_ceil_div(panels, threads) : panels;
     s.columns = tic_round_up(tic_least(nc, each * micro->tile_n), micro->tile_n);
-    s.shallow = s.direct && args->k <= SHALLOW && /* B stays in L2 */
+    s.shallow = is_flat(args) && /* B stays in L2 */
                 (size_t)(args->k * s.columns) * sizeof(float) <= tic_cpu_get()->l2 / 2;
     s.tiles = tic_ceil_div(args->m, micro->tile_m);
     s.height = micro->lanes > 0 && s.tiles > 0 ? args->m / s.tiles : micro->tile_m;
@@ -133,7 +151,8 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     s.a_block = tic_gemm_steps_bytes(micro, s.block, 1);
     s.strip = tic_least(tic_round_up(STRIP, micro->tile_n), s.columns);
     const int64_t longest = longest_span(&s, kc);
-    plan_a(&s, longest, s.direct && s.packed == NULL ? 1 : tic_most(1, tic_ceil_div(args->k, kc)));
+    plan_a(&s, knobs, longest,
+           s.direct && s.packed == NULL ? 1 : tic_most(1, tic_ceil_div(args->k, kc)));
     plan_b(&s, longest, threads);
     const size_t slots = (size_t)(s.band * micro->tile_m * s.strip);
     s.own_bytes = s.a_bytes + tic_align_up(slots * sizeof(float));

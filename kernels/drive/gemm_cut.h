@@ -25,7 +25,7 @@ typedef struct tic_gemm_cut { /* everything about the call that the threads shar
     const tic_packed *packed;           /* B, when it comes packed */
     bool direct, along;                 /* along: A's rows stand as they are, or are copied */
     bool shallow;                       /* direct, k <= SHALLOW: the loops go along C's rows */
-    bool in_place, b_in_place;          /* A, B: read where it is */
+    bool in_place, b_in_place;          /* A (or Aᵀ), B: read where it is */
     bool own_b;                         /* B is packed by each thread for itself */
     bool own_columns;                   /* own_b, and a thread's share of C are columns */
     int64_t block, blocks;              /* of k: length (the last may be shorter) and number */

@@ -102,19 +102,25 @@ void tic_gemm_pack_b(const shape *s, const tic_gemm_piece *piece) {
     }
 }
 
-/* The item's tiles, block j of the span. The item at the left edge also adds its rows' part to the
- * column sums; p rises. */
+/* The item's tiles, block j of the span, or, of an Aᵀ that is read in place, nothing but the sums.
+ * The item at the left edge adds its rows' part to the column sums; p rises. */
 static void pack_tiles(const shape *s, const tic_gemm_piece *piece, const item *it, int64_t j) {
     const tic_gemm_args *args = s->args;
     const int64_t block = piece->block + j;
     tic_gemm_panels panels = panels_of(s, args->a, args->trans != TIC_TN, it->row, it->rows,
                                        block * s->block, block_length(s, block), s->micro->tile_m,
                                        it->a + (size_t)(j * it->tiles) * s->a_tile, s->a_tile);
-    panels.valid = (int)s->height;
-    panels.wider = (int)tic_least(tic_most(0, s->higher - it->tile), it->tiles);
     if (args->colsum != NULL && piece->column == 0 && it->panel == 0)
         panels.sums = args->colsum + it->row;
-    s->micro->format.vec->pack(&panels);
+    if (s->in_place) {
+        panels.to = NULL;
+        panels.valid = panels.width = panels.stride = s->micro->tile_n;
+    } else {
+        panels.valid = (int)s->height;
+        panels.wider = (int)tic_least(tic_most(0, s->higher - it->tile), it->tiles);
+    }
+    if (panels.to != NULL || panels.sums != NULL)
+        s->micro->format.vec->pack(&panels);
 }
 
 static void prepare_a(const shape *s, const tic_gemm_piece *piece, const item *it) {
@@ -202,8 +208,9 @@ static void begin_pass(pass *x, const shape *s, const tic_gemm_piece *piece, con
 /* Rows of tile i, from the pass's block on, as the micro-kernel has them. */
 static const unsigned char *a_at(const shape *s, const pass *x, int64_t i, int64_t row) {
     const item *it = x->it;
+    const int64_t p = (x->piece->block + x->j) * s->block;
     if (s->in_place)
-        return element(s->args->a, row, (x->piece->block + x->j) * s->block);
+        return s->along ? element(s->args->a, row, p) : element(s->args->a, p, row);
     if (s->along)
         return it->a + (row - it->row) * s->lda + (int64_t)((size_t)x->j * s->a_block);
     return it->a + (size_t)(x->j * it->tiles + i) * s->a_tile;
@@ -230,7 +237,7 @@ static uint64_t run_tile(const shape *s, const pass *x, int64_t i, const tic_gem
         which = (tile->rows - 1) * s->vectors + x->vectors - 1;
         size = tile->rows * x->vectors * micro->lanes;
     }
-    if (s->in_place && x->first && i + 1 < x->it->tiles) {
+    if (s->in_place && s->along && x->first && i + 1 < x->it->tiles) {
         next = (const char *)a + tile->rows * s->lda;
     } else if (x->sources != NULL && n >= s->b_tiles) {
         next = tic_gemm_next_portion(x->sources, s->apart, x->b, &next_step);

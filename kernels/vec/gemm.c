@@ -217,7 +217,39 @@ ALWAYS_INLINE void pack_as(const tic_gemm_panels *all, tic_panel kind, tic_dtype
         pack_rows(all, kind, type, round, false);
 }
 
+/* Sums of up to four vectors of columns, `columns` of which exist, over all rows. */
+enum { SUMMED = 4 };
+ALWAYS_INLINE void sum_columns(const float *from, int64_t ld, int64_t k, int64_t columns,
+                               float *sums) {
+    vf sum[SUMMED] = {0};
+    for (int64_t p = 0; p < k; p++, from += ld)
+        for (int v = 0; v < SUMMED; v++)
+            sum[v] += load_values((const char *)from, TIC_F32, false, v * VF_LANES,
+                                  clip(columns - v * VF_LANES, VF_LANES));
+    for (int v = 0; v < SUMMED; v++) {
+        const int64_t n = clip(columns - v * VF_LANES, VF_LANES);
+        if (n > 0)
+            vf_store_as(sums, TIC_F32, v * VF_LANES,
+                        vf_load_as(sums, TIC_F32, v * VF_LANES, n) + sum[v], n);
+    }
+}
+
+static void sum(const tic_gemm_panels *all) {
+    const float *from = all->from;
+    for (int64_t i = 0; i < all->columns; i += SUMMED * VF_LANES) {
+        const int64_t columns = all->columns - i;
+        if (columns >= SUMMED * VF_LANES)
+            sum_columns(from + i, all->ld, all->k, SUMMED * VF_LANES, all->sums + i);
+        else
+            sum_columns(from + i, all->ld, all->k, columns, all->sums + i);
+    }
+}
+
 static void pack(const tic_gemm_panels *panels) {
+    if (panels->to == NULL) {
+        sum(panels);
+        return;
+    }
 #if defined(__AVX512BF16__)
     if (panels->kind == TIC_PANEL_PAIRS) {
         if (panels->type == TIC_BF16)
