@@ -147,7 +147,8 @@ static void range_values(values *v, const tic_knob *knob, int64_t n) {
             add_value(v, knob, (n / parts[i] + 63) / 64 * 64);
 }
 
-/* in_place: all of B's columns or none; where B comes packed there is nothing to choose. */
+/* in_place, a_in_place: for all of C's columns or none; where B comes packed there is nothing to
+ * choose, and A is no Aᵀ. */
 static void in_place_values(values *v, const tic_knob *knob, const tic_problem *p) {
     if (p->trans != TIC_TN) {
         add_value(v, knob, knob->value);
@@ -174,7 +175,8 @@ static void knob_values(values *v, const tic_knob *knob, const tic_search_space 
         band_values(v, knob, space, t, depth_of(p, variant, before[0]));
     else if (p->op == TIC_OP_GEMM && strcmp(knob->name, "nc") == 0)
         range_values(v, knob, p->n);
-    if (p->op == TIC_OP_GEMM && strcmp(knob->name, "in_place") == 0) {
+    if (p->op == TIC_OP_GEMM &&
+        (strcmp(knob->name, "in_place") == 0 || strcmp(knob->name, "a_in_place") == 0)) {
         in_place_values(v, knob, p);
         return;
     }
