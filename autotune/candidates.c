@@ -147,14 +147,13 @@ static void range_values(values *v, const tic_knob *knob, int64_t n) {
             add_value(v, knob, (n / parts[i] + 63) / 64 * 64);
 }
 
-/* in_place, a_in_place: for all of C's columns or none; where B comes packed there is nothing to
- * choose, and A is no Aᵀ. */
-static void in_place_values(values *v, const tic_knob *knob, const tic_problem *p) {
-    if (p->trans != TIC_TN) {
+/* in_place, a_in_place: for all of C's columns or none, where there is anything to choose. */
+static void in_place_values(values *v, const tic_knob *knob, int64_t columns, bool may) {
+    if (!may) {
         add_value(v, knob, knob->value);
         return;
     }
-    add_value(v, knob, p->n);
+    add_value(v, knob, columns);
     add_value(v, knob, knob->min);
 }
 
@@ -175,9 +174,13 @@ static void knob_values(values *v, const tic_knob *knob, const tic_search_space 
         band_values(v, knob, space, t, depth_of(p, variant, before[0]));
     else if (p->op == TIC_OP_GEMM && strcmp(knob->name, "nc") == 0)
         range_values(v, knob, p->n);
-    if (p->op == TIC_OP_GEMM &&
-        (strcmp(knob->name, "in_place") == 0 || strcmp(knob->name, "a_in_place") == 0)) {
-        in_place_values(v, knob, p);
+    if (p->op == TIC_OP_GEMM && strcmp(knob->name, "in_place") == 0) { /* a weight comes packed */
+        in_place_values(v, knob, p->n, p->trans == TIC_TN && space->precision == TIC_F32);
+        return;
+    }
+    if (p->op == TIC_OP_GEMM && strcmp(knob->name, "a_in_place") == 0) {
+        in_place_values(v, knob, p->n,
+                        tic_variant_may_read_at(variant, p, space->precision, before[0]));
         return;
     }
     add_value(v, knob, knob->value);

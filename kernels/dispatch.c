@@ -57,11 +57,23 @@ bool tic_variant_tile(int i, int *rows, int *columns, size_t *element) {
     return true;
 }
 
+static bool is_direct(const tic_problem *p) {
+    return p->c == TIC_F32 && !p->bias && p->act == TIC_ACT_NONE && !p->residual;
+}
+
 int64_t tic_variant_block(int i, const tic_problem *p, int64_t kc) {
     const tic_variant *variant = row_at(i);
-    const bool direct = p->c == TIC_F32 && !p->bias && p->act == TIC_ACT_NONE && !p->residual;
-    return variant->run == tic_gemm_blocked ? tic_gemm_block(variant->micro, direct, p->packed, kc)
-                                            : kc;
+    return variant->run == tic_gemm_blocked
+               ? tic_gemm_block(variant->micro, is_direct(p), p->packed, kc)
+               : kc;
+}
+
+bool tic_variant_may_read_at(int i, const tic_problem *p, tic_dtype precision, int64_t kc) {
+    const tic_variant *variant = row_at(i);
+    return variant->run == tic_gemm_blocked && p->trans == TIC_TN && precision == TIC_F32 &&
+           p->a == TIC_F32 &&
+           tic_gemm_at_fits(variant->micro, is_direct(p), p->k,
+                            tic_least(p->k, tic_variant_block(i, p, kc)), p->m);
 }
 
 /* ---- who can run what ----------------------------------------------------------------------- */

@@ -98,8 +98,8 @@ enum { TIC_GEMM_TALLEST = 16 }; /* rows of any micro-kernel's tile */
 
 /* A tile of C: (add ? C : 0) + sum over k steps, in their order. A's element (row i, step s) stands
  * at a + i * lda + 4 s (`along`: A as it is, or its rows copied) or at a + s * lda + 4 i (`across`:
- * A packed as B is), B's at b + s * ldb: 4 * tile_n bytes apart in a panel, the only layout that
- * micro-kernels for whole tiles alone take; these ask for nothing ahead. */
+ * A packed as B is, or Aᵀ as it stands), B's at b + s * ldb: 4 * tile_n bytes apart in a panel, the
+ * only layout that micro-kernels for whole tiles alone take; these ask for nothing ahead. */
 typedef void tic_gemm_run(int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
                           bool add, float *c, int64_t ldc, const tic_gemm_ahead *ahead);
 
@@ -130,8 +130,8 @@ extern const tic_gemm_micro tic_gemm_blis_haswell, tic_gemm_blis_skx;
 const char *tic_gemm_blis_unavailable(const tic_variant *variant);
 
 /* `run` of the registry: packing, blocking and threads around variant->micro. Its knobs: blocks of
- * k, of m and of n, the most columns of a B that is read where it stands, and the most that such an
- * Aᵀ meets: neither by micro-kernels for whole tiles alone. */
+ * k, of m and of n, the most columns of a B that is read where it stands, and the most columns of C
+ * for which Aᵀ is. Micro-kernels for whole tiles alone do neither. */
 enum { TIC_GEMM_KC, TIC_GEMM_MC, TIC_GEMM_NC, TIC_GEMM_IN_PLACE, TIC_GEMM_A_IN_PLACE };
 tic_status tic_gemm_blocked(tic_ctx *ctx, const tic_variant *variant, const int *knobs,
                             const void *args, tic_error *err);

@@ -69,8 +69,9 @@ static inline tic_gemm_source tic_gemm_source_of(tic_mat mat, int64_t p, int64_t
                              (int64_t)((end + line - 1) / line - from / line)};
 }
 
-/* What the thread packs after an item: A's next band, or the next block's B and A. Prefetched to L2
- * in portions, one a tile: a line of every `apart`-th row, beginning with each of them in turn. */
+/* What the thread packs, or reads in place, after an item: A's next band, or the next block's B and
+ * A. Prefetched to L2 in portions, one a tile: a line of every `apart`-th row, beginning with each
+ * of them in turn. */
 typedef struct tic_gemm_sources {
     tic_gemm_source of[2];
     int64_t portions, done;

@@ -30,19 +30,27 @@ static bool is_in_place(const tic_gemm_args *args, const tic_gemm_micro *micro) 
 }
 
 /* C is most of what moves. */
-static bool is_flat(const tic_gemm_args *args) {
-    return tic_gemm_is_direct(args) && args->k <= SHALLOW;
+static bool is_flat(bool direct, int64_t k) {
+    return direct && k <= SHALLOW;
 }
 
-/* The micro-kernel can read Aᵀ's rows where they are: no conversion, and no more of a block's in a
- * set of L2 than it has ways, since each panel of B meets all of them again and L1 does not keep
- * them. Packing them costs the more, the fewer columns they meet (TIC_GEMM_A_IN_PLACE). */
+/* Each panel of B meets all rows of a block again, and L1 does not keep them: no more of them may
+ * share a set of L2 than it has ways. Where they do to the last way (rows of 512, blocks of 512) it
+ * was still the faster. An unknown L2 has room for none. */
+bool tic_gemm_at_fits(const tic_gemm_micro *micro, bool direct, int64_t k, int64_t block,
+                      int64_t ld) {
+    const int64_t bytes = ld * (int64_t)sizeof(float);
+    return micro->lanes > 0 && !is_flat(direct, k) &&
+           block * (bytes & -bytes) <= (int64_t)tic_cpu_get()->l2;
+}
+
+/* The micro-kernel can read Aᵀ's rows where they are: no conversion, room, and so few columns of C
+ * that packing them is not worth it. */
 static bool is_at_in_place(const tic_gemm_cut *s, const int *knobs) {
     const tic_gemm_args *args = s->args;
-    const int64_t bytes = args->a.ld * (int64_t)sizeof(float);
     return args->trans == TIC_TN && args->precision == TIC_F32 && args->a.type == TIC_F32 &&
-           s->micro->lanes > 0 && !is_flat(args) && args->n <= knobs[TIC_GEMM_A_IN_PLACE] &&
-           s->block * (bytes & -bytes) <= (int64_t)tic_cpu_get()->l2;
+           args->n <= knobs[TIC_GEMM_A_IN_PLACE] &&
+           tic_gemm_at_fits(s->micro, s->direct, args->k, s->block, args->a.ld);
 }
 
 /* The micro-kernel can read B's rows where they are: as above, whole vectors of them, and few
@@ -142,7 +150,7 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     const int64_t panels = tic_ceil_div(args->n, micro->tile_n);
     const int64_t each = s.own_columns ? tic_ceil_div(panels, threads) : panels;
     s.columns = tic_round_up(tic_least(nc, each * micro->tile_n), micro->tile_n);
-    s.shallow = is_flat(args) && /* B stays in L2 */
+    s.shallow = is_flat(s.direct, args->k) && /* B stays in L2 */
                 (size_t)(args->k * s.columns) * sizeof(float) <= tic_cpu_get()->l2 / 2;
     s.tiles = tic_ceil_div(args->m, micro->tile_m);
     s.height = micro->lanes > 0 && s.tiles > 0 ? args->m / s.tiles : micro->tile_m;

@@ -54,6 +54,10 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
 /* Values of p in a block, at most, of a product whose plan says kc. */
 int64_t tic_gemm_block(const tic_gemm_micro *micro, bool direct, bool packed, int64_t kc);
 
+/* Whether it may read Aᵀ, f32 with rows ld apart, where it stands, in blocks of so many of k. */
+bool tic_gemm_at_fits(const tic_gemm_micro *micro, bool direct, int64_t k, int64_t block,
+                      int64_t ld);
+
 /* Steps of the micro-kernel that k values of p make, the last padded. */
 static inline int64_t tic_gemm_steps(const tic_gemm_micro *micro, int64_t k) {
     return tic_round_up(k, micro->format.k_unit) / tic_panel_step(micro->format.panel);

@@ -114,7 +114,6 @@ static void pack_tiles(const shape *s, const tic_gemm_piece *piece, const item *
         panels.sums = args->colsum + it->row;
     if (s->in_place) {
         panels.to = NULL;
-        panels.valid = panels.width = panels.stride = s->micro->tile_n;
     } else {
         panels.valid = (int)s->height;
         panels.wider = (int)tic_least(tic_most(0, s->higher - it->tile), it->tiles);
@@ -372,8 +371,9 @@ static item item_of(const shape *s, const tic_gemm_piece *piece, int64_t x) {
     return it;
 }
 
-/* What the thread packs after item x, `it`, if nobody is late: of Aᵀ, and of B where it packs all
- * of its own; nothing after an item of another's. A piece that packs is one block. */
+/* What the thread packs (or of an Aᵀ in place, reads) after item x, `it`, if nobody is late: of Aᵀ,
+ * and of B where it packs all of its own; nothing after an item of another's. A piece that packs is
+ * one block. */
 static tic_gemm_sources packed_next(const shape *s, const tic_gemm_piece *piece, const item *it,
                                     int64_t x) {
     const int64_t items = piece->bands * piece->stretches;

@@ -217,6 +217,8 @@ ALWAYS_INLINE void pack_as(const tic_gemm_panels *all, tic_panel kind, tic_dtype
         pack_rows(all, kind, type, round, false);
 }
 
+/* As fast without prefetches: what an item sums up was brought to L2 while the one before was
+ * multiplied. */
 /* Sums of up to four vectors of columns, `columns` of which exist, over all rows. */
 enum { SUMMED = 4 };
 ALWAYS_INLINE void sum_columns(const float *from, int64_t ld, int64_t k, int64_t columns,

@@ -538,52 +538,6 @@ Test(gemm, strips_of_either_height_give_the_same_bits) {
     }
 }
 
-/* `knob`: in_place, or a_in_place. Column sums of A read in place are added up in another order. */
-static void expect_in_place_as_packed(const char *variant, const char *knob) {
-    const bool of_a = knob[0] == 'a';
-    char text[2][96];
-    const char *const lines[] = {text[0], text[1]};
-    for (int v = 0; v < 2; v++)
-        snprintf(text[v], sizeof text[v], "gemm/f32/any %s kc=48 mc=60 nc=64 %s=%d", variant, knob,
-                 v > 0 ? 4096 : 1);
-    for (int64_t n = 16; n <= 208; n += 16)
-        for (int x = 0; x < 4; x++) {
-            const setup s = {.trans = x & 1 || of_a ? TIC_TN : TIC_NN,
-                             .m = 13 + 7 * n / 16,
-                             .n = n,
-                             .k = n + (of_a ? 140 : 40), /* shallow products pack Aᵀ */
-                             .pad = x & 2 ? 3 : 0,
-                             .accumulate = x & 1,
-                             .colsum = x & 1 && !of_a,
-                             .at_start = x & 2};
-            expect_same_bits_by(&s, lines, variant);
-        }
-}
-
-static void expect_all_in_place_as_packed(const char *knob) {
-    static const char *const variants[] = {"avx2-6x16", "avx2-4x24", "avx512-14x32", "avx512-9x48",
-                                           "avx512-6x64"};
-    int ran = 0;
-    for (size_t v = 0; v < sizeof variants / sizeof variants[0]; v++) {
-        const int i = tic_variant_find(TIC_OP_GEMM, variants[v]);
-        cr_assert(i >= 0, "%s", variants[v]);
-        if ((tic_variant_get(i).isa & ~tic_cpu_get()->isa) == 0) {
-            expect_in_place_as_packed(variants[v], knob);
-            ran++;
-        }
-    }
-    if (ran == 0)
-        cr_skip_test("no generated micro-kernel runs on this CPU");
-}
-
-Test(gemm, b_in_place_gives_the_bits_of_b_packed) {
-    expect_all_in_place_as_packed("in_place");
-}
-
-Test(gemm, a_in_place_gives_the_bits_of_a_packed) {
-    expect_all_in_place_as_packed("a_in_place");
-}
-
 /* The table's problems at full size, the default variant against the reference on sampled elements:
  * the truth in double for the whole of each would take minutes. */
 static void sample_problem(tic_ctx *ctx, const tic_problem *problem, int samples) {
