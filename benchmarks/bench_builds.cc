@@ -5,14 +5,15 @@
 // the new one of the same round; a row gives its median and quartiles, and the end the geometric
 // mean of the medians. Two equal builds: how far from 1 that gets is what a difference must exceed.
 #include "builds_module.h"
+#include "wait.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
+#include <numeric>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -20,7 +21,9 @@ namespace {
 const char kHelp[] =
     "usage: bench_builds [flags] OLD NEW [PART...]\n"
     "\n"
-    "  OLD and NEW are build folders, or their libticlip_turns.so; both may be the same.\n"
+    "  OLD and NEW are build folders, or their libticlip_turns.so; both may be the same. What of "
+    "a\n"
+    "  case fails is told on stderr, and the exit code is 4.\n"
     "  PART is a part of a case's name (bench_kernels --list; a weight packed before: /packed):\n"
     "  of several each must be in it, \"a|b\" either one. None: all cases.\n"
     "\n"
@@ -28,7 +31,9 @@ const char kHelp[] =
     "  --seconds X        a build's turn takes in a round (default 0.02; a call at least)\n"
     "  --threads N        0: one a core (default 0)\n"
     "  --isa NAME         keep to this tier: avx2, avx512, ...\n"
-    "  --old-plan LINES   lines of a plan, separated by ';', laid over what is shipped\n"
+    "  --old-plan LINES   lines of a plan, separated by ';', laid over what is shipped: a line "
+    "for\n"
+    "                     `any` does nothing for a shape that has a shipped line of its own\n"
     "  --new-plan LINES   the same for NEW\n";
 
 struct Flags {
@@ -101,9 +106,12 @@ bool HasOneOf(const std::string &name, const std::string &part) {
 
 // ---- a build
 
+constexpr const char *kWhich[] = {"old", "new"};
+
 class Build {
   public:
-    explicit Build(std::string path) {
+    Build(const Flags &flags, int which) : which_(kWhich[which]) {
+        std::string path = flags.build[which];
         if (path.size() < 3 || path.compare(path.size() - 3, 3, ".so") != 0)
             path += "/benchmarks/libticlip_turns.so";
         if (path.find('/') == std::string::npos)
@@ -112,25 +120,45 @@ class Build {
         library_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
         if (library_ == nullptr)
             Fail(3, dlerror());
-        Find("ticlip_turns_name", &name);
-        Find("ticlip_turns_open", &open);
-        Find("ticlip_turns_time", &time);
-        Find("ticlip_turns_ran", &ran);
-        Find("ticlip_turns_close", &close);
+        decltype(&ticlip_turns1_begin) begin;
+        Find("ticlip_turns1_name", &name_);
+        Find("ticlip_turns1_begin", &begin);
+        Find("ticlip_turns1_end", &end_);
+        Find("ticlip_turns1_open", &open_);
+        Find("ticlip_turns1_close", &close_);
+        Find("ticlip_turns1_time", &time_);
+        Find("ticlip_turns1_ran", &ran_);
+        how_ =
+            begin(flags.threads, flags.isa.c_str(), flags.plan[which].c_str(), why_, sizeof why_);
+        if (how_ == nullptr)
+            Fail(2, which_ + ": " + why_);
     }
+    ~Build() { end_(how_); }
+    Build(const Build &) = delete;
+    Build &operator=(const Build &) = delete;
 
-    int IndexOf(const std::string &wanted) const {
-        for (int i = 0; name(i) != nullptr; i++)
-            if (wanted == name(i))
-                return i;
-        return -1;
+    const char *Name(int i) const { return name_(i); }
+
+    // nullptr, and a line on stderr, when it has no such case or cannot run it.
+    void *Open(const std::string &name) {
+        int i = 0;
+        while (name_(i) != nullptr && name != name_(i))
+            i++;
+        std::snprintf(why_, sizeof why_, "it has no such case");
+        void *opened = name_(i) != nullptr ? open_(how_, i, why_, sizeof why_) : nullptr;
+        if (opened == nullptr)
+            Tell(name);
+        return opened;
     }
-
-    decltype(&ticlip_turns_name) name;
-    decltype(&ticlip_turns_open) open;
-    decltype(&ticlip_turns_time) time;
-    decltype(&ticlip_turns_ran) ran;
-    decltype(&ticlip_turns_close) close;
+    // Not positive, and a line on stderr, when a call fails.
+    double Time(const std::string &name, void *opened, double seconds) {
+        const double taken = time_(opened, seconds, why_, sizeof why_);
+        if (taken <= 0)
+            Tell(name);
+        return taken;
+    }
+    const char *Ran(void *opened) const { return ran_(opened); }
+    void Close(void *opened) const { close_(opened); }
 
   private:
     template <typename F> void Find(const char *symbol, F *out) {
@@ -138,7 +166,19 @@ class Build {
         if (*out == nullptr)
             Fail(3, dlerror());
     }
-    void *library_; // until the process ends: OpenMP's threads may stand in it
+    void Tell(const std::string &name) {
+        std::fprintf(stderr, "bench_builds: %s: %s: %s\n", name.c_str(), which_.c_str(), why_);
+    }
+
+    void *library_, *how_; // the library stays: OpenMP's threads may stand in it
+    std::string which_;
+    char why_[512];
+    decltype(&ticlip_turns1_name) name_;
+    decltype(&ticlip_turns1_end) end_;
+    decltype(&ticlip_turns1_open) open_;
+    decltype(&ticlip_turns1_close) close_;
+    decltype(&ticlip_turns1_time) time_;
+    decltype(&ticlip_turns1_ran) ran_;
 };
 
 // ---- a case
@@ -152,46 +192,41 @@ double At(std::vector<double> sorted, double share) {
 // first changes from one pair to the next.
 class Pair {
   public:
-    Pair(const Flags &flags, const Build *builds, const std::string &name, int first)
-        : builds_(builds) {
+    Pair(Build *const *builds, const std::string &name, int first) : builds_(builds), name_(name) {
         for (int turn = 0; turn < 2; turn++) {
-            const int b = (first + turn) % 2, i = builds[b].IndexOf(name);
-            char why[512] = "it has no such case";
-            if (i >= 0)
-                at_[b] = builds[b].open(i, flags.threads, flags.isa.c_str(), flags.plan[b].c_str(),
-                                        why, sizeof why);
-            if (at_[b] == nullptr)
-                std::printf("%-62s %s: %s\n", name.c_str(), flags.build[b].c_str(), why);
+            const int b = (first + turn) % 2;
+            at_[b] = builds[b]->Open(name);
         }
     }
     ~Pair() {
         for (int b = 0; b < 2; b++)
             if (at_[b] != nullptr)
-                builds_[b].close(at_[b]);
+                builds_[b]->Close(at_[b]);
     }
     Pair(const Pair &) = delete;
     Pair &operator=(const Pair &) = delete;
 
     bool Whole() const { return at_[0] != nullptr && at_[1] != nullptr; }
-    double Time(int b, double seconds) const { return builds_[b].time(at_[b], seconds); }
+    double Time(int b, double seconds) const { return builds_[b]->Time(name_, at_[b], seconds); }
     std::string Ran() const {
-        const std::string old = builds_[0].ran(at_[0]), fresh = builds_[1].ran(at_[1]);
+        const std::string old = builds_[0]->Ran(at_[0]), fresh = builds_[1]->Ran(at_[1]);
         return old == fresh ? old : old + ", " + fresh;
     }
 
   private:
-    const Build *builds_;
+    Build *const *builds_;
+    std::string name_;
     void *at_[2] = {};
 };
 
 constexpr int kRoundsOfAPair = 4;
 
 // The median ratio, or 0 when a build could not run the case.
-double Duel(const Flags &flags, const Build *builds, const std::string &name) {
+double Duel(const Flags &flags, Build *const *builds, const std::string &name) {
     std::vector<double> seconds[2], ratios;
     std::string ran;
     for (int round = 0, pairs = 0; round < flags.rounds; pairs++) {
-        const Pair pair(flags, builds, name, pairs % 2);
+        const Pair pair(builds, name, pairs % 2);
         if (!pair.Whole())
             return 0;
         ran = pair.Ran();
@@ -200,10 +235,10 @@ double Duel(const Flags &flags, const Build *builds, const std::string &name) {
             for (int turn = 0; turn < 2; turn++) {
                 const int b = (turn + round) % 2;
                 taken[b] = pair.Time(b, flags.seconds);
+                if (taken[b] <= 0)
+                    return 0;
                 seconds[b].push_back(taken[b]);
             }
-            if (taken[0] <= 0 || taken[1] <= 0)
-                Fail(1, name + ": a call failed");
             ratios.push_back(taken[0] / taken[1]);
         }
     }
@@ -214,11 +249,9 @@ double Duel(const Flags &flags, const Build *builds, const std::string &name) {
     return At(ratios, 0.5);
 }
 
-// As ticlip's own threads do (cli/main.c): sleeping, after a short spin.
-void WaitAsTiclipDoes(char **argv) {
-    if (std::getenv("OMP_WAIT_POLICY") == nullptr && setenv("OMP_WAIT_POLICY", "passive", 1) == 0 &&
-        setenv("GOMP_SPINCOUNT", "1000", 1) == 0)
-        execv("/proc/self/exe", argv);
+bool IsWanted(const Flags &flags, const std::string &name) {
+    return std::all_of(flags.parts.begin(), flags.parts.end(),
+                       [&](const std::string &part) { return HasOneOf(name, part); });
 }
 
 } // namespace
@@ -226,24 +259,25 @@ void WaitAsTiclipDoes(char **argv) {
 int main(int argc, char **argv) {
     WaitAsTiclipDoes(argv);
     const Flags flags = Parse(argc, argv);
-    const Build builds[2] = {Build(flags.build[0]), Build(flags.build[1])};
-    double sum = 0;
-    int count = 0;
+    Build old(flags, 0), fresh(flags, 1);
+    Build *const builds[] = {&old, &fresh};
+    std::vector<std::string> names;
+    for (int i = 0; fresh.Name(i) != nullptr; i++)
+        if (IsWanted(flags, fresh.Name(i)))
+            names.push_back(fresh.Name(i));
+    if (names.empty())
+        Fail(2, "NEW has no such case");
     std::printf("%-62s %9s %9s  %s  %s  %s\n", "case", "old us", "new us", "old/new", "quartiles",
                 "variant");
-    for (int i = 0; builds[1].name(i) != nullptr; i++) {
-        const std::string name = builds[1].name(i);
-        if (!std::all_of(flags.parts.begin(), flags.parts.end(),
-                         [&](const std::string &part) { return HasOneOf(name, part); }))
-            continue;
+    std::vector<double> logarithms;
+    for (const std::string &name : names) {
         const double ratio = Duel(flags, builds, name);
-        if (ratio > 0) {
-            sum += std::log(ratio);
-            count++;
-        }
+        if (ratio > 0)
+            logarithms.push_back(std::log(ratio));
     }
-    if (count == 0)
-        Fail(2, "no case ran");
-    std::printf("%-62s %9s %9s  %.4f  of %d, geometric mean\n", "", "", "", std::exp(sum / count),
-                count);
+    const double sum = std::accumulate(logarithms.begin(), logarithms.end(), 0.0);
+    if (!logarithms.empty())
+        std::printf("%-62s %9s %9s  %.4f  of %zu, geometric mean\n", "", "", "",
+                    std::exp(sum / static_cast<double>(logarithms.size())), logarithms.size());
+    return logarithms.size() < names.size() ? 4 : 0;
 }

@@ -2,10 +2,10 @@
 // (builds_module.h).
 #include "builds_module.h"
 
+#include "flags.h"
 #include "kernel_case.h"
 
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <sstream>
 
@@ -30,9 +30,9 @@ const std::vector<Named> &Cases() {
     return all;
 }
 
-struct Opened {
+struct How {
+    int threads;
     std::unique_ptr<tic_plan, decltype(&tic_plan_free)> plan{nullptr, tic_plan_free};
-    std::unique_ptr<KernelRun> run;
 };
 
 // The shipped plan with the given lines over it.
@@ -46,55 +46,81 @@ tic_status TakeLines(const tic_ctx_options &options, const char *lines, tic_plan
     return TIC_OK;
 }
 
-tic_status LimitTo(const char *isa, tic_error *err) {
-    for (unsigned tiers = 0; tiers < TIC_ISA_AMX_BF16 * 2; tiers = tiers << 1 | 1)
-        if (std::strcmp(isa, tic_isa_name(tiers)) == 0) {
-            tic_cpu_limit(tiers);
-            return TIC_OK;
-        }
-    return tic_fail(err, TIC_EUSAGE, "there is no tier %s", isa);
+// The same build may be loaded as both: it is limited once.
+tic_status Limit(const std::string &isa, tic_error *err) {
+    static std::string limited;
+    if (isa == limited)
+        return TIC_OK;
+    limited = isa;
+    return LimitIsa(isa, err);
 }
 
-tic_status Open(const Named &which, int threads, const char *isa, const char *lines, Opened *opened,
-                tic_error *err) {
+tic_status Begin(const char *isa, const char *lines, How *how, tic_error *err) {
+    TIC_TRY(Limit(isa, err));
     tic_ctx_options options{};
-    options.threads = threads;
+    options.threads = how->threads;
     tic_plan *plan = nullptr;
-    if (*isa != '\0')
-        TIC_TRY(LimitTo(isa, err));
     const tic_status status = TakeLines(options, lines, &plan, err);
-    opened->plan.reset(plan);
+    how->plan.reset(plan);
     TIC_TRY(status);
-    opened->run = std::make_unique<KernelRun>(which.which, threads, plan);
-    TIC_TRY(opened->run->Prepare(err));
-    return opened->run->Choose(nullptr, which.packed, err);
+    options.plan = plan;
+    tic_ctx *ctx = nullptr; // refuses a variant that cannot run here
+    TIC_TRY(tic_ctx_new(&ctx, &options, err));
+    tic_ctx_free(ctx);
+    return TIC_OK;
+}
+
+tic_status Open(const Named &which, KernelRun *run, tic_error *err) {
+    TIC_TRY(run->Prepare(err));
+    return run->Choose(nullptr, which.packed, err);
+}
+
+void Tell(const tic_error &err, char *why, int size) {
+    std::snprintf(why, static_cast<size_t>(size), "%s", err.text);
 }
 
 } // namespace
 
-const char *ticlip_turns_name(int i) {
+const char *ticlip_turns1_name(int i) {
     return static_cast<size_t>(i) < Cases().size() ? Cases()[i].name.c_str() : nullptr;
 }
 
-void *ticlip_turns_open(int i, int threads, const char *isa, const char *lines, char *why,
-                        int size) {
-    auto opened = std::make_unique<Opened>();
+void *ticlip_turns1_begin(int threads, const char *isa, const char *lines, char *why, int size) {
+    auto how = std::make_unique<How>();
     tic_error err{};
-    if (Open(Cases()[i], threads, isa, lines, opened.get(), &err) == TIC_OK)
-        return opened.release();
-    std::snprintf(why, static_cast<size_t>(size), "%s", err.text);
+    how->threads = threads;
+    if (Begin(isa, lines, how.get(), &err) == TIC_OK)
+        return how.release();
+    Tell(err, why, size);
     return nullptr;
 }
 
-double ticlip_turns_time(void *opened, double seconds) {
+void ticlip_turns1_end(void *how) {
+    delete static_cast<How *>(how);
+}
+
+void *ticlip_turns1_open(const void *how, int i, char *why, int size) {
+    const auto *with = static_cast<const How *>(how);
+    auto run = std::make_unique<KernelRun>(Cases()[i].which, with->threads, with->plan.get());
     tic_error err{};
-    return static_cast<Opened *>(opened)->run->Time(seconds, false, &err);
+    if (Open(Cases()[i], run.get(), &err) == TIC_OK)
+        return run.release();
+    Tell(err, why, size);
+    return nullptr;
 }
 
-const char *ticlip_turns_ran(const void *opened) {
-    return static_cast<const Opened *>(opened)->run->Ran();
+void ticlip_turns1_close(void *opened) {
+    delete static_cast<KernelRun *>(opened);
 }
 
-void ticlip_turns_close(void *opened) {
-    delete static_cast<Opened *>(opened);
+double ticlip_turns1_time(void *opened, double seconds, char *why, int size) {
+    tic_error err{};
+    const double taken = static_cast<KernelRun *>(opened)->Time(seconds, false, &err);
+    if (taken < 0)
+        Tell(err, why, size);
+    return taken;
+}
+
+const char *ticlip_turns1_ran(const void *opened) {
+    return static_cast<const KernelRun *>(opened)->Ran();
 }

@@ -14,7 +14,7 @@ import pathlib
 import sys
 
 from comparison import HERE
-from results import KINDS
+from results import kind_of
 
 CONTEXT = ("cpu", "isa", "cores", "threads", "compiler", "optimised", "world", "budget")
 COUNTERS = ("pairs", "pairs/s", "GMAC/s", "mfu", "issued/nominal", "in_domain", "backward", "forward")
@@ -67,7 +67,7 @@ def main():
     for document in documents:
         if failures(document):
             sys.exit("record_tic: " + failures(document)[0])
-    path = args.results / f"tic_{KINDS[documents[-1]['context']['isa']]}.json"
+    path = args.results / f"tic_{kind_of(documents[-1]['context'])}.json"
     try:
         merged = merge(documents, json.loads(path.read_text()) if path.exists() else None)
     except ValueError as wrong:

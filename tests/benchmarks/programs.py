@@ -111,7 +111,7 @@ class Builds(unittest.TestCase):
     def test_a_build_against_a_copy_of_itself(self):
         with tempfile.TemporaryDirectory() as folder:
             copy = shutil.copy(TURNS, folder)
-            line = "gemm/f32/any portable"
+            line = "gemm/f32/nn,m32+,n512,k768 portable"
             done = self.duel("--new-plan", line, TURNS, copy, TINY, "packed", "bf16/|/f32/")
         header, *found, mean = done.stdout.splitlines()
         self.assertEqual([row.split()[0] for row in found],
@@ -130,7 +130,8 @@ class Builds(unittest.TestCase):
             (2, ["--rounds", "many", TURNS, TURNS]),
             (2, ["--fast", "1", TURNS, TURNS]),
             (2, [TURNS, TURNS, "no such case"]),
-            (2, ["--new-plan", "gemm/f32/any no-such", TURNS, TURNS, TINY, "/f32"]),
+            (2, ["--new-plan", "gemm/f32/any no-such", TURNS, TURNS]),
+            (2, ["--isa", "avx3", TURNS, TURNS]),
             (3, [TURNS, "/nowhere.so"]),
         ]:
             done = self.duel(*flags, code=code)
