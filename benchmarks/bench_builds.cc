@@ -25,7 +25,7 @@ const char kHelp[] =
     "a\n"
     "  case fails is told on stderr, and the exit code is 4.\n"
     "  PART is a part of a case's name (bench_kernels --list; a weight packed before: /packed):\n"
-    "  of several each must be in it, \"a|b\" either one. None: all cases.\n"
+    "  of several each must be in it, \"a|b\" either one. None: all cases, a quarter of an hour.\n"
     "\n"
     "  --rounds N         of each case (default 16)\n"
     "  --seconds X        a build's turn takes in a round (default 0.02; a call at least)\n"

@@ -23,9 +23,9 @@
  * A's rows are cut into tiles as equal as can be, so that no row is computed in vain. A
  * micro-kernel that takes A's rows as they stand gets them in place, or copied where they must be
  * converted or would share cache sets; one that does not gets panels. So does one that takes Aᵀ,
- * unless it is f32 and its rows find room in L2: then it is read where it stands, each step of a
- * tile from a line or two of L2, which takes less time than the multiply-adds do, and packing would
- * be for too few columns to be worth it.
+ * unless a plan has it read where it stands, which needs f32, rows that find room in L2 and a
+ * product that is not shallow: each step of a tile then reads a line or two of L2, where that takes
+ * less time than its multiply-adds, and nothing is packed for few columns.
  *
  * Few threads pack B each for itself ("own"). Where it is the larger operand, each has columns of C
  * of its own, and packs those of B alone: then the first loop is over a thread's columns, and it
