@@ -52,7 +52,7 @@ double Number(const std::string &flag, const char *text, double least) {
     char *end;
     const double value = std::strtod(text, &end);
     if (end == text || *end != '\0' || !(value >= least) || !(value <= 1e6))
-        Fail(2, flag + " " + text + ": not a number of " + std::to_string(least) + " or more");
+        Fail(2, flag + " " + text + " is not in " + (least > 0 ? "1" : "0") + "..1000000");
     return value;
 }
 
@@ -150,10 +150,10 @@ class Build {
             Tell(name);
         return opened;
     }
-    // Not positive, and a line on stderr, when a call fails.
+    // Negative, and a line on stderr, when a call fails.
     double Time(const std::string &name, void *opened, double seconds) {
         const double taken = time_(opened, seconds, why_, sizeof why_);
-        if (taken <= 0)
+        if (taken < 0)
             Tell(name);
         return taken;
     }
@@ -183,9 +183,11 @@ class Build {
 
 // ---- a case
 
-double At(std::vector<double> sorted, double share) {
-    std::sort(sorted.begin(), sorted.end());
-    return sorted[static_cast<size_t>(share * static_cast<double>(sorted.size() - 1) + 0.5)];
+double Quantile(std::vector<double> values, double share) {
+    std::sort(values.begin(), values.end());
+    const double at = share * static_cast<double>(values.size() - 1);
+    const size_t below = static_cast<size_t>(at), above = std::min(below + 1, values.size() - 1);
+    return values[below] + (at - static_cast<double>(below)) * (values[above] - values[below]);
 }
 
 // A case in both builds. Where operands lie is worth some per cent of a small product: whose come
@@ -235,18 +237,18 @@ double Duel(const Flags &flags, Build *const *builds, const std::string &name) {
             for (int turn = 0; turn < 2; turn++) {
                 const int b = (turn + round) % 2;
                 taken[b] = pair.Time(b, flags.seconds);
-                if (taken[b] <= 0)
+                if (taken[b] < 0)
                     return 0;
                 seconds[b].push_back(taken[b]);
             }
             ratios.push_back(taken[0] / taken[1]);
         }
     }
-    std::printf("%-62s %9.1f %9.1f  %.3f  %.3f-%.3f  %s\n", name.c_str(), 1e6 * At(seconds[0], 0.5),
-                1e6 * At(seconds[1], 0.5), At(ratios, 0.5), At(ratios, 0.25), At(ratios, 0.75),
-                ran.c_str());
+    std::printf("%-62s %9.1f %9.1f  %.3f  %.3f-%.3f  %s\n", name.c_str(),
+                1e6 * Quantile(seconds[0], 0.5), 1e6 * Quantile(seconds[1], 0.5),
+                Quantile(ratios, 0.5), Quantile(ratios, 0.25), Quantile(ratios, 0.75), ran.c_str());
     std::fflush(stdout);
-    return At(ratios, 0.5);
+    return Quantile(ratios, 0.5);
 }
 
 bool IsWanted(const Flags &flags, const std::string &name) {

@@ -212,6 +212,12 @@ def write_record(args):
     if old: # of the steps, case by case, in the order of before
         rows = {row["case"]: row for row in [*old["steps"], *fresh["steps"]]}
         fresh["steps"] = list(rows.values())
+    low = r.beside_a_low_peak(fresh["kernels"])
+    if low:
+        print(
+            f"performance_page: {len(low)} rows stood beside a low peak, such as {low[0]}: measure them again",
+            file=sys.stderr,
+        )
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{fresh['kind']}.json"
     path.write_text(r.to_text(fresh))

@@ -67,8 +67,8 @@ def main():
     for document in documents:
         if failures(document):
             sys.exit("record_tic: " + failures(document)[0])
-    path = args.results / f"tic_{kind_of(documents[-1]['context'])}.json"
     try:
+        path = args.results / f"tic_{kind_of(documents[-1]['context'])}.json"
         merged = merge(documents, json.loads(path.read_text()) if path.exists() else None)
     except ValueError as wrong:
         sys.exit(f"record_tic: {wrong}")

@@ -5,6 +5,7 @@ measured is None, never a guess."""
 import json
 import math
 import re
+import statistics
 
 KINDS = {  # by the highest instruction set, as tic_isa_name has it
     "portable": "portable",
@@ -13,7 +14,7 @@ KINDS = {  # by the highest instruction set, as tic_isa_name has it
     "avx512_bf16": "avx512_bf16",
     "amx_bf16": "amx_bf16",
 }
-OF_A_CPU = {"avx512_bf16": {"family 26": "avx512_bf16_zen5"}}  # where units are wider than the tier tells
+ZEN5 = re.compile(r"^AMD .*, family 26 model (\d|[1-3]\d|4[0-7]|6[4-9]|7\d|9[6-9]|1[01]\d|12[0-7])$")
 LIMITED = {"avx2": "avx2_limited"}  # of a CPU that has more, kept to it (--isa)
 MODELS = ("ViT-B-32", "ViT-B-16", "ViT-S-32", "ViT-Pico-8-40")
 SHOWN = {"ViT-Pico-8-40": "the demo model"}  # how a model is called on the page
@@ -58,10 +59,25 @@ def kind_of(context):
     kinds = LIMITED if "isa_of_cpu" in context else KINDS
     if context["isa"] not in kinds:
         raise ValueError(f"the page has no column for {context['isa']} on a CPU that has more")
-    of_cpu = {} if "isa_of_cpu" in context else OF_A_CPU.get(context["isa"], {})
-    return next(
-        (kind for words, kind in of_cpu.items() if f", {words} " in context["cpu"]), kinds[context["isa"]]
-    )
+    if context["isa"] == "avx512_bf16" and ZEN5.match(context["cpu"]):  # the models of zen5.plan
+        return "avx512_bf16_zen5"
+    return kinds[context["isa"]]
+
+
+def beside_a_low_peak(kernels):
+    """Rows beside a peak that is under 0.7 of its precision's median: something else had a core."""
+    peaks = {}
+    for case, rows in kernels.items():
+        for variant, row in rows.items():
+            if variant != "about" and "peak_GMAC/s" in row:
+                name = f"{case}/{variant}"
+                peaks.setdefault(case.rpartition("/")[2], {})[name] = row["peak_GMAC/s"]
+    return [
+        name
+        for of_precision in peaks.values()
+        for name, peak in of_precision.items()
+        if peak < 0.7 * statistics.median(of_precision.values())
+    ]
 
 
 def record(kernels, steps, operations, profiles=()):

@@ -73,7 +73,8 @@ bool tic_variant_may_read_at(int i, const tic_problem *p, tic_dtype precision, i
     return variant->run == tic_gemm_blocked && p->trans == TIC_TN && precision == TIC_F32 &&
            p->a == TIC_F32 &&
            tic_gemm_at_fits(variant->micro, is_direct(p), p->k,
-                            tic_least(p->k, tic_variant_block(i, p, kc)), p->m);
+                            tic_gemm_equal_block(variant->micro, p->k, tic_variant_block(i, p, kc)),
+                            p->m);
 }
 
 /* ---- who can run what ----------------------------------------------------------------------- */

@@ -19,7 +19,7 @@ enum { BOTH = 1 << TIC_F32 | 1 << TIC_BF16 };
  * CPU, half as fast on another. */
 #define GEMM_KNOBS(kc, mc, nc) .knobs = {GEMM_BLOCKS(kc, mc, nc)}
 #define GEMM_KNOBS_IN_PLACE(kc, mc, nc, columns)                                                   \
-    .knobs = {GEMM_BLOCKS(kc, mc, nc), {"in_place", columns, 1, 65536}, {"a_in_place", 1, 1, 65536}}
+    .knobs = {GEMM_BLOCKS(kc, mc, nc), {"in_place", columns, 1, 65536}, {"a_in_place", 0, 0, 65536}}
 
 /* `strip`: 16 rows so many times meet a panel of B. */
 #define AMX_KNOBS(kc, mc, nc, strip)                                                               \

@@ -45,7 +45,7 @@ bool tic_gemm_at_fits(const tic_gemm_micro *micro, bool direct, int64_t k, int64
 }
 
 /* The micro-kernel can read Aᵀ's rows where they are: no conversion, room, and so few columns of C
- * that packing them is not worth it. */
+ * that packing A is not worth it. */
 static bool is_at_in_place(const tic_gemm_cut *s, const int *knobs) {
     const tic_gemm_args *args = s->args;
     return args->trans == TIC_TN && args->precision == TIC_F32 && args->a.type == TIC_F32 &&
@@ -76,6 +76,10 @@ static void plan_own(tic_gemm_cut *s, int threads) {
 int64_t tic_gemm_block(const tic_gemm_micro *micro, bool direct, bool packed, int64_t kc) {
     const int64_t most = TIC_GEMM_DEEP * tic_panel_step(micro->format.panel);
     return direct && !packed ? tic_least(kc, most) : kc;
+}
+
+int64_t tic_gemm_equal_block(const tic_gemm_micro *micro, int64_t k, int64_t most) {
+    return tic_round_up(tic_ceil_div(k, tic_most(1, tic_ceil_div(k, most))), micro->format.k_unit);
 }
 
 /* Values of p that buffers have room for: no fewer for a greater k, so that what was booked for the
@@ -135,8 +139,7 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
     const int64_t kc = tic_gemm_block(micro, s.direct, s.packed != NULL, knobs[TIC_GEMM_KC]);
     s.b_in_place = s.packed == NULL && is_b_in_place(args, micro, knobs);
     plan_own(&s, threads);
-    s.block = tic_round_up(tic_ceil_div(args->k, tic_most(1, tic_ceil_div(args->k, kc))),
-                           micro->format.k_unit);
+    s.block = tic_gemm_equal_block(micro, args->k, kc);
     s.steps = tic_gemm_steps(micro, s.block);
     s.asks = tic_gemm_asks_of(micro, s.steps);
     s.vectors = micro->lanes > 0 ? micro->tile_n / micro->lanes : 1;

@@ -54,6 +54,9 @@ tic_gemm_cut tic_gemm_cut_of(const tic_variant *variant, const int *knobs,
 /* Values of p in a block, at most, of a product whose plan says kc. */
 int64_t tic_gemm_block(const tic_gemm_micro *micro, bool direct, bool packed, int64_t kc);
 
+/* The length of k's blocks, as few and as equal as can be, of at most so many each. */
+int64_t tic_gemm_equal_block(const tic_gemm_micro *micro, int64_t k, int64_t most);
+
 /* Whether it may read Aᵀ, f32 with rows ld apart, where it stands, in blocks of so many of k. */
 bool tic_gemm_at_fits(const tic_gemm_micro *micro, bool direct, int64_t k, int64_t block,
                       int64_t ld);

@@ -192,12 +192,15 @@ ALWAYS_INLINE void pack_along(const tic_gemm_panels *all, const panel *x, tic_pa
     }
 }
 
+ALWAYS_INLINE int64_t rows_at_a_time(const tic_gemm_panels *all, tic_dtype type) {
+    return all->ld * (int64_t)tic_dtype_size(type) % PAGE == 0 ? ROWS_OF_A_SET : ROWS;
+}
+
 /* A few rows of the source at a time, of all panels, so that its rows pass as streams. */
 ALWAYS_INLINE void pack_rows(const tic_gemm_panels *all, tic_panel kind, tic_dtype type, bool round,
                              bool sums) {
     const int64_t per = kind == TIC_PANEL_PAIRS ? 2 : 1, steps = tic_ceil_div(all->k, per);
-    const bool one_set = all->ld * (int64_t)tic_dtype_size(type) % PAGE == 0;
-    const int64_t count = panel_count(all), some = (one_set ? ROWS_OF_A_SET : ROWS) / per;
+    const int64_t count = panel_count(all), some = rows_at_a_time(all, type) / per;
     for (int64_t s = 0; s < steps; s += some)
         for (int64_t i = 0; i < count; i++) {
             const panel x = panel_at(all, type, i);
@@ -217,9 +220,7 @@ ALWAYS_INLINE void pack_as(const tic_gemm_panels *all, tic_panel kind, tic_dtype
         pack_rows(all, kind, type, round, false);
 }
 
-/* As fast without prefetches: what an item sums up was brought to L2 while the one before was
- * multiplied. */
-/* Sums of up to four vectors of columns, `columns` of which exist, over all rows. */
+/* Sums of up to four vectors of columns, `columns` of which exist, over k rows: pack_column's. */
 enum { SUMMED = 4 };
 ALWAYS_INLINE void sum_columns(const float *from, int64_t ld, int64_t k, int64_t columns,
                                float *sums) {
@@ -236,14 +237,21 @@ ALWAYS_INLINE void sum_columns(const float *from, int64_t ld, int64_t k, int64_t
     }
 }
 
+/* The sums of a packing without it, to the same bits, since whether there is one depends on L2. No
+ * prefetches: what an item sums up was brought to L2 while the one before was multiplied. */
 static void sum(const tic_gemm_panels *all) {
     const float *from = all->from;
-    for (int64_t i = 0; i < all->columns; i += SUMMED * VF_LANES) {
-        const int64_t columns = all->columns - i;
-        if (columns >= SUMMED * VF_LANES)
-            sum_columns(from + i, all->ld, all->k, SUMMED * VF_LANES, all->sums + i);
-        else
-            sum_columns(from + i, all->ld, all->k, columns, all->sums + i);
+    const int64_t some = rows_at_a_time(all, TIC_F32);
+    for (int64_t p = 0; p < all->k; p += some) {
+        const int64_t rows = tic_least(some, all->k - p);
+        for (int64_t i = 0; i < all->columns; i += SUMMED * VF_LANES) {
+            const int64_t columns = all->columns - i;
+            const float *first = from + p * all->ld + i;
+            if (columns >= SUMMED * VF_LANES)
+                sum_columns(first, all->ld, rows, SUMMED * VF_LANES, all->sums + i);
+            else
+                sum_columns(first, all->ld, rows, columns, all->sums + i);
+        }
     }
 }
 

@@ -91,8 +91,16 @@ class Results(unittest.TestCase):
 
         self.assertEqual(kind("AMD EPYC, family 26 model 2"), "avx512_bf16_zen5")
         self.assertEqual(kind("AMD EPYC, family 25 model 17"), "avx512_bf16")
+        self.assertEqual(kind("AMD EPYC, family 26 model 80"), "avx512_bf16")
         limited = {"isa": "avx2", "isa_of_cpu": "avx512_bf16"}
         self.assertEqual(kind("AMD EPYC, family 26 model 2", **limited), "avx2_limited")
+
+    def test_rows_beside_a_low_peak_are_told(self):
+        kernels = {f"gemm/x{i}/f32": {"about": "", "auto": {"peak_GMAC/s": 200 + i}} for i in range(5)}
+        self.assertEqual(r.beside_a_low_peak(kernels), [])
+        kernels["gemm/x9/f32"] = {"auto": {"peak_GMAC/s": 110}, "peer:x": {"peak_GMAC/s": 210}}
+        kernels["gemm/x9/bf16"] = {"auto": {"peak_GMAC/s": 110}}
+        self.assertEqual(r.beside_a_low_peak(kernels), ["gemm/x9/f32/auto"])
 
     def test_torch_is_kept_to_the_same(self):
         self.assertEqual(comparison.torch_environment("avx2")["ATEN_CPU_CAPABILITY"], "avx2")
