@@ -19,8 +19,7 @@ static inline int tic_panel_step(tic_panel panel) { /* values of p in a step */
 
 /* Panels next to each other to be packed, over k consecutive p. Panel i takes the next `valid`
  * columns of the source, the first `wider` panels one more, the last what is left of `columns`;
- * columns up to `width` and, for pairs, a last odd p become zeros. Nothing else is written. `to`
- * NULL: nothing but `sums`, of f32. */
+ * columns up to `width` and, for pairs, a last odd p become zeros. Nothing else is written. */
 typedef struct tic_gemm_panels {
     tic_panel kind;
     const void *from; /* element (i, p) is from[i * ld + p] when `across`, else from[p * ld + i] */
@@ -58,6 +57,7 @@ typedef struct tic_gemm_tile {
 /* Packing and epilogue at one vector width (kernels/vec/gemm.c). */
 typedef struct tic_gemm_vec {
     void (*pack)(const tic_gemm_panels *panels);
+    void (*sum)(const tic_gemm_panels *panels); /* nothing but `sums`, of f32 */
     void (*copy)(const tic_gemm_rows *rows);
     void (*finish)(const tic_gemm_args *args, bool accumulate, const tic_gemm_tile *tile);
 } tic_gemm_vec;

@@ -112,14 +112,12 @@ static void pack_tiles(const shape *s, const tic_gemm_piece *piece, const item *
                                        it->a + (size_t)(j * it->tiles) * s->a_tile, s->a_tile);
     if (args->colsum != NULL && piece->column == 0 && it->panel == 0)
         panels.sums = args->colsum + it->row;
-    if (s->in_place) {
-        panels.to = NULL;
-    } else {
-        panels.valid = (int)s->height;
-        panels.wider = (int)tic_least(tic_most(0, s->higher - it->tile), it->tiles);
-    }
-    if (panels.to != NULL || panels.sums != NULL)
+    panels.valid = (int)s->height;
+    panels.wider = (int)tic_least(tic_most(0, s->higher - it->tile), it->tiles);
+    if (!s->in_place)
         s->micro->format.vec->pack(&panels);
+    else if (panels.sums != NULL)
+        s->micro->format.vec->sum(&panels);
 }
 
 static void prepare_a(const shape *s, const tic_gemm_piece *piece, const item *it) {

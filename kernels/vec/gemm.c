@@ -256,10 +256,6 @@ static void sum(const tic_gemm_panels *all) {
 }
 
 static void pack(const tic_gemm_panels *panels) {
-    if (panels->to == NULL) {
-        sum(panels);
-        return;
-    }
 #if defined(__AVX512BF16__)
     if (panels->kind == TIC_PANEL_PAIRS) {
         if (panels->type == TIC_BF16)
@@ -384,4 +380,4 @@ static void finish(const tic_gemm_args *args, bool accumulate, const tic_gemm_ti
         finish_type(args, accumulate, tile, TIC_ACT_QUICK_GELU, true);
 }
 
-const tic_gemm_vec TIC_TIERED(tic_gemm_vec) = {pack, copy, finish};
+const tic_gemm_vec TIC_TIERED(tic_gemm_vec) = {pack, sum, copy, finish};
