@@ -180,7 +180,7 @@ static void knob_values(values *v, const tic_knob *knob, const tic_search_space 
     }
     if (p->op == TIC_OP_GEMM && strcmp(knob->name, "a_in_place") == 0) {
         in_place_values(v, knob, p->n,
-                        tic_variant_may_read_at(variant, p, space->precision, before[0]));
+                        tic_variant_takes_a_in_place(variant, p, space->precision, before[0]));
         return;
     }
     add_value(v, knob, knob->value);

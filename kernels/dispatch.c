@@ -68,13 +68,13 @@ int64_t tic_variant_block(int i, const tic_problem *p, int64_t kc) {
                : kc;
 }
 
-bool tic_variant_may_read_at(int i, const tic_problem *p, tic_dtype precision, int64_t kc) {
+bool tic_variant_takes_a_in_place(int i, const tic_problem *p, tic_dtype precision, int64_t kc) {
     const tic_variant *variant = row_at(i);
     return variant->run == tic_gemm_blocked && p->trans == TIC_TN && precision == TIC_F32 &&
            p->a == TIC_F32 &&
-           tic_gemm_at_fits(variant->micro, is_direct(p), p->k,
-                            tic_gemm_equal_block(variant->micro, p->k, tic_variant_block(i, p, kc)),
-                            p->m);
+           tic_gemm_a_fits(variant->micro, is_direct(p), p->k,
+                           tic_gemm_equal_block(variant->micro, p->k, tic_variant_block(i, p, kc)),
+                           p->m);
 }
 
 /* ---- who can run what ----------------------------------------------------------------------- */

@@ -297,7 +297,8 @@ const char *tic_key_shape(const char *key); /* its third part */
  * packed in the call and its sums go straight to C. */
 int64_t tic_variant_block(int i, const tic_problem *problem, int64_t kc);
 /* Whether it could read the problem's Aᵀ where it stands: else its knob a_in_place does nothing. */
-bool tic_variant_may_read_at(int i, const tic_problem *problem, tic_dtype precision, int64_t kc);
+bool tic_variant_takes_a_in_place(int i, const tic_problem *problem, tic_dtype precision,
+                                  int64_t kc);
 
 /* ---- attention ----------------------------------------------------------------------------- */
 

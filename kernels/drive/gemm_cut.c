@@ -37,8 +37,8 @@ static bool is_flat(bool direct, int64_t k) {
 /* Each panel of B meets all rows of a block again, and L1 does not keep them: no more of them may
  * share a set of L2 than it has ways. Where they do to the last way (rows of 512, blocks of 512) it
  * was still the faster. An unknown L2 has room for none. */
-bool tic_gemm_at_fits(const tic_gemm_micro *micro, bool direct, int64_t k, int64_t block,
-                      int64_t ld) {
+bool tic_gemm_a_fits(const tic_gemm_micro *micro, bool direct, int64_t k, int64_t block,
+                     int64_t ld) {
     const int64_t bytes = ld * (int64_t)sizeof(float);
     return micro->lanes > 0 && !is_flat(direct, k) &&
            block * (bytes & -bytes) <= (int64_t)tic_cpu_get()->l2;
@@ -46,11 +46,11 @@ bool tic_gemm_at_fits(const tic_gemm_micro *micro, bool direct, int64_t k, int64
 
 /* The micro-kernel can read Aᵀ's rows where they are: no conversion, room, and so few columns of C
  * that packing A is not worth it. */
-static bool is_at_in_place(const tic_gemm_cut *s, const int *knobs) {
+static bool is_transposed_a_in_place(const tic_gemm_cut *s, const int *knobs) {
     const tic_gemm_args *args = s->args;
     return args->trans == TIC_TN && args->precision == TIC_F32 && args->a.type == TIC_F32 &&
            args->n <= knobs[TIC_GEMM_A_IN_PLACE] &&
-           tic_gemm_at_fits(s->micro, s->direct, args->k, s->block, args->a.ld);
+           tic_gemm_a_fits(s->micro, s->direct, args->k, s->block, args->a.ld);
 }
 
 /* The micro-kernel can read B's rows where they are: as above, whole vectors of them, and few
@@ -96,7 +96,7 @@ static void plan_a(tic_gemm_cut *s, const int *knobs, int64_t longest, int64_t m
     const tic_gemm_args *args = s->args;
     const tic_gemm_micro *micro = s->micro;
     s->along = micro->along != NULL && args->trans != TIC_TN;
-    s->in_place = s->along ? is_in_place(args, micro) : is_at_in_place(s, knobs);
+    s->in_place = s->along ? is_in_place(args, micro) : is_transposed_a_in_place(s, knobs);
     if (s->in_place) {
         s->lda = args->a.ld * (int64_t)tic_dtype_size(args->a.type);
     } else if (s->along) { /* an odd number of lines */

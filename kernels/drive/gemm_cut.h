@@ -58,8 +58,8 @@ int64_t tic_gemm_block(const tic_gemm_micro *micro, bool direct, bool packed, in
 int64_t tic_gemm_equal_block(const tic_gemm_micro *micro, int64_t k, int64_t most);
 
 /* Whether it may read Aᵀ, f32 with rows ld apart, where it stands, in blocks of so many of k. */
-bool tic_gemm_at_fits(const tic_gemm_micro *micro, bool direct, int64_t k, int64_t block,
-                      int64_t ld);
+bool tic_gemm_a_fits(const tic_gemm_micro *micro, bool direct, int64_t k, int64_t block,
+                     int64_t ld);
 
 /* Steps of the micro-kernel that k values of p make, the last padded. */
 static inline int64_t tic_gemm_steps(const tic_gemm_micro *micro, int64_t k) {

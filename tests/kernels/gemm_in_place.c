@@ -79,7 +79,7 @@ static void need_l2(void) {
 }
 
 /* Products of a k up to 128 that go straight to C pack Aᵀ. */
-static void check_at(const tic_variant *variant) {
+static void check_transposed_a(const tic_variant *variant) {
     for (int64_t n = 3; n <= 208; n += n % 2 ? 13 : 19) /* 3, 16, 35, 48, 67, ... */
         for (int direct = 0; direct < 2; direct++) {
             const setup s = {.trans = TIC_TN,
@@ -99,9 +99,9 @@ static void check_at(const tic_variant *variant) {
                                          .bias = s.bias,
                                          .act = s.act};
             cr_assert(
-                tic_variant_may_read_at((int)(variant - tic_registry), &problem, TIC_F32, KC));
-            cr_assert(
-                !tic_variant_may_read_at((int)(variant - tic_registry), &problem, TIC_BF16, KC));
+                tic_variant_takes_a_in_place((int)(variant - tic_registry), &problem, TIC_F32, KC));
+            cr_assert(!tic_variant_takes_a_in_place((int)(variant - tic_registry), &problem,
+                                                    TIC_BF16, KC));
             const tic_gemm_cut with = cut_of(variant, KC, NONE, ALL, &s);
             cr_assert(with.in_place && !with.along && !with.b_in_place);
             cr_assert(!cut_of(variant, KC, NONE, NONE, &s).in_place);
@@ -110,9 +110,9 @@ static void check_at(const tic_variant *variant) {
         }
 }
 
-Test(gemm_in_place, at_gives_the_bits_of_at_packed) {
+Test(gemm_in_place, transposed_a_gives_the_bits_of_a_packed) {
     need_l2();
-    for_each_that_can(check_at);
+    for_each_that_can(check_transposed_a);
 }
 
 /* Against the truth, with column sums, by any number of threads. */
@@ -148,7 +148,7 @@ static void check_threads(const tic_variant *variant) {
     }
 }
 
-Test(gemm_in_place, at_is_right_by_any_number_of_threads) {
+Test(gemm_in_place, transposed_a_is_right_by_any_number_of_threads) {
     need_l2();
     for_each_that_can(check_threads);
 }
