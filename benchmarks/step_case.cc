@@ -33,23 +33,30 @@ StepBatch MakeBatch(const tic_config &config, int64_t n, bool web) {
         int length = config.context_length;
         if (web)
             length = std::min(length, lengths[static_cast<size_t>(i) % lengths.size()]);
+        batch.offsets.push_back(batch.offsets.back() + length);
+    }
+    for (int64_t text = 0; text < kTexts * n; text++) {
+        const size_t i = static_cast<size_t>(text % n);
         batch.ids.push_back(config.vocab_size - 2);
-        for (int t = 2; t < length; t++)
+        for (int t = 2; t < batch.offsets[i + 1] - batch.offsets[i]; t++)
             batch.ids.push_back(static_cast<int32_t>(
                 tic_random_below(key, (1ull << 32) + batch.ids.size(),
                                  static_cast<uint64_t>(config.vocab_size - 2))));
         batch.ids.push_back(config.vocab_size - 1);
-        batch.offsets.push_back(static_cast<int32_t>(batch.ids.size()));
     }
     batch.view.n = n;
-    batch.view.tokens = static_cast<int64_t>(batch.ids.size());
+    batch.view.tokens = batch.offsets.back();
     batch.view.pixels = batch.pixels.data();
-    batch.view.ids = batch.ids.data();
     batch.view.offsets = batch.offsets.data();
+    batch.TakeTexts(0);
     return batch;
 }
 
 } // namespace
+
+void StepBatch::TakeTexts(int64_t step) {
+    view.ids = ids.data() + step % kTexts * view.tokens;
+}
 
 std::string StepCase::Name() const {
     return std::string(model) + "/" + std::to_string(batch) + "/" + tic_dtype_name(precision) +
@@ -90,6 +97,7 @@ tic_status StepSetup::Step(tic_error *err) {
     const tic_loss_options loss_options{};
     const tic_adamw_options adamw = {5e-4f, 0.9f, 0.98f, 1e-6f, 0.2f, 0.0f};
     tic_step_loss loss;
+    batch.TakeTexts(step);
     TIC_TRY(tic_model_gradients(model.get(), &batch.view, &loss_options, &loss, err));
     return tic_model_update(model.get(), &adamw, step++, nullptr, err);
 }

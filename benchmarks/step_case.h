@@ -22,12 +22,17 @@ struct StepCase {
 
 std::vector<StepCase> StepCases();
 
-// The packed batch that every step of a case trains on; it owns what `view` borrows.
+// The packed batch that a case trains on; it owns what `view` borrows. Tokens are drawn evenly from
+// the whole vocabulary, other ones in each step, so that the optimizer soon has moments of all of
+// them: the worst case for what it leaves until it is read (model/table.c).
 struct StepBatch {
     std::vector<uint8_t> pixels;
-    std::vector<int32_t> ids, offsets;
+    std::vector<int32_t> ids, offsets; // ids: of kTexts batches
     tic_batch view{};
+
+    void TakeTexts(int64_t step);
 };
+constexpr int64_t kTexts = 64;
 
 struct StepSetup { // members are freed in reverse order
     tic_config config{};

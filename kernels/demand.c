@@ -74,9 +74,14 @@ static tic_demand l2norm_demand(const tic_l2norm_args *a, bool backward) {
                         TIC_F32};
 }
 
-/* Reads w, g, m, v; writes w, m, v, and g when it is set to zero. */
+/* Reads w, g, m, v; writes w, m, v, and g when it is set to zero. Rows that only catch up have no
+ * g. */
 static tic_demand adamw_demand(const tic_adamw_args *a) {
-    return (tic_demand){0, (uint64_t)a->n * sizeof(float) * (a->zero_grad ? 8 : 7), TIC_F32};
+    const tic_adamw_rows *rows = a->rows;
+    const int64_t elements = rows != NULL ? rows->count * rows->cols : a->n;
+    const bool late = rows != NULL && a->g == NULL;
+    const uint64_t arrays = late ? 6 : a->zero_grad ? 8 : 7;
+    return (tic_demand){0, (uint64_t)elements * sizeof(float) * arrays, TIC_F32};
 }
 
 tic_demand tic_demand_of(tic_op op, const void *args) {

@@ -456,11 +456,32 @@ tic_status tic_l2norm_backward(tic_ctx *ctx, const tic_l2norm_args *args, tic_er
  * `step` is t, counted from 1. g is multiplied by grad_scale first and set to zero afterwards when
  * zero_grad. The range may hold weight matrices that gemms read packed: their packings are written
  * in the same pass, from rows that are still in cache. So is the sum of squares of g as it was,
- * over parts that follow from the range and its matrices, for who does not clip by it. */
+ * over parts that follow from the range and its matrices, for who does not clip by it.
+ *
+ * A row of a table whose gradient is zero needs nothing but its own numbers for a step, so the step
+ * can wait until somebody reads the row. With `rows` an AdamW step is of some rows of a table [n /
+ * cols, cols] instead of all n elements. Each row first makes the steps that it has missed, with a
+ * gradient of zero and to the bit as it would have made them in time; then, unless g is NULL, this
+ * one. Step i of the past is history[i % TIC_ADAMW_KEPT], so no row may have missed more. */
 typedef struct tic_adamw_matrix {
     int64_t first, rows, cols;   /* element (i, j) is w[first + i * cols + j] */
     const tic_packed *packed[2]; /* of it as a gemm's B, [rows, cols] in memory; NULL: none */
 } tic_adamw_matrix;
+typedef struct tic_adamw_step { /* a step's constants as vectors take them */
+    float rate;                       /* lr / (1 - b1^t) */
+    float root;                       /* 1 / sqrt(1 - b2^t) */
+    float decay;                      /* 1 - lr wd */
+    float beta1, rest1, beta2, rest2; /* rest: 1 - beta */
+    float eps, grad_scale;
+} tic_adamw_step;
+enum { TIC_ADAMW_KEPT = 64 };
+typedef struct tic_adamw_rows {
+    int64_t cols, count;
+    const int32_t *list; /* [count] rows, none twice; NULL: rows 0 to count - 1 */
+    int64_t *made;       /* [n / cols] steps that each row has had; of those listed it is updated */
+    const tic_adamw_step *history; /* [TIC_ADAMW_KEPT] */
+    int64_t steps;                 /* of the past */
+} tic_adamw_rows;
 typedef struct tic_adamw_args {
     int64_t n;
     float *w, *g, *m, *v;
@@ -469,8 +490,11 @@ typedef struct tic_adamw_args {
     bool zero_grad;
     const tic_adamw_matrix *matrices; /* in the order of `first`, none overlapping; packed before */
     int64_t matrix_count;
-    double *squares; /* as tic_square_sum of g; NULL: nobody asks */
+    const tic_adamw_rows *rows; /* NULL: all n elements; else no matrices */
+    double *squares;            /* as tic_square_sum of g; NULL: nobody asks */
 } tic_adamw_args;
+/* Of lr to step. */
+tic_adamw_step tic_adamw_step_of(const tic_adamw_args *args);
 tic_status tic_adamw(tic_ctx *ctx, const tic_adamw_args *args, tic_error *err);
 size_t tic_adamw_scratch(const tic_ctx *ctx, int64_t n, int64_t matrix_count);
 /* Sum of squares of x[n] in double; not finite exactly when an element is NaN or Inf. */

@@ -258,10 +258,13 @@ typedef struct tic_l2norm_micro {
 } tic_l2norm_micro;
 TIC_DECLARE_TIERS(tic_l2norm_micro, tic_l2norm_micro);
 
-/* Elements first .. last-1; `rate` is lr / (1 - beta1^t), `root` is 1 / sqrt(1 - beta2^t).
- * *squares (unless NULL) is what square_sum gives for g as it was. */
+/* *squares (unless NULL) is what square_sum gives for g as it was. */
 typedef struct tic_adamw_micro {
-    void (*step)(const tic_adamw_args *args, int64_t first, int64_t last, float rate, float root,
+    /* Elements first .. last-1. */
+    void (*step)(const tic_adamw_args *args, const tic_adamw_step *now, int64_t first, int64_t last,
+                 double *squares);
+    /* Rows first .. last-1 of args->rows, with the steps that they missed. */
+    void (*rows)(const tic_adamw_args *args, const tic_adamw_step *now, int64_t first, int64_t last,
                  double *squares);
     /* Sum of squares, always over the same 16 partial sums whatever the tier. */
     double (*square_sum)(const float *x, int64_t n);

@@ -164,9 +164,10 @@ static tic_status load(const tic_model *model, const char *path, const tic_safet
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-tic_status tic_model_save(const tic_model *model, const char *folder, tic_error *err) {
+tic_status tic_model_save(tic_model *model, const char *folder, tic_error *err) {
     static const char *const metadata[] = {"format", "pt", NULL}; /* as PyTorch's own writer does */
     char path[MAX_PATH];
+    TIC_TRY(tic_table_settle(model, err));
     TIC_TRY(tic_make_folder(folder, err));
     TIC_TRY(tic_path_join(path, sizeof path, folder, weights_file, err));
     const flat set = {"", model->weights};
@@ -213,17 +214,18 @@ tic_status tic_model_load(tic_model *model, const char *path, tic_error *err) {
 
 enum { STATE_SETS = 3 };
 
-static tic_status state_sets(const tic_model *model, flat set[STATE_SETS], tic_error *err) {
+static tic_status state_sets(tic_model *model, flat set[STATE_SETS], tic_error *err) {
     if (!model->options.train)
         return tic_fail(err, TIC_EUSAGE, "a model that does not train has no state");
+    TIC_TRY(tic_table_settle(model, err));
     set[0] = (flat){"weight.", model->weights};
     set[1] = (flat){"moment1.", model->moment1};
     set[2] = (flat){"moment2.", model->moment2};
     return TIC_OK;
 }
 
-tic_status tic_model_save_state(const tic_model *model, const char *path,
-                                const char *const *metadata, tic_error *err) {
+tic_status tic_model_save_state(tic_model *model, const char *path, const char *const *metadata,
+                                tic_error *err) {
     flat set[STATE_SETS];
     TIC_TRY(state_sets(model, set, err));
     return save(model, path, set, STATE_SETS, metadata, err);

@@ -234,6 +234,7 @@ size_t tic_model_memory(const tic_config *config, const tic_model_options *optio
         bytes = tic_step_scratch(ctx, model); /* before pointers are set: measuring reads NULL */
         tic_book_activations(&booking, model);
         bytes += tic_parameter_bytes(&model->layout, model->options.train) + booking.peak;
+        bytes += options->train ? tic_table_bytes(config) : 0;
         if (tic_packings_list(ctx, model, &packings, NULL) == TIC_OK)
             bytes += packings.bytes;
         else

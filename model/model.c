@@ -39,7 +39,8 @@ static tic_status book_parameters(tic_model *model, tic_error *err) {
         return TIC_OK;
     TIC_TRY(tic_alloc(&model->gradient, size, sizeof(float), err));
     TIC_TRY(tic_alloc(&model->moment1, size, sizeof(float), err));
-    return tic_alloc(&model->moment2, size, sizeof(float), err);
+    TIC_TRY(tic_alloc(&model->moment2, size, sizeof(float), err));
+    return tic_table_book(model, err);
 }
 
 /* Offsets and pooled rows that never change: pictures all have the same number of rows. */
@@ -97,6 +98,7 @@ void tic_model_free(tic_model *model) {
     tic_free(model->moment2);
     tic_free(model->activations);
     tic_packings_free(&model->packings);
+    tic_table_free(&model->table);
     tic_free(model);
 }
 
@@ -123,21 +125,27 @@ const tic_tensor *tic_model_find(const tic_model *model, const char *name) {
             return &model->rows[i].tensor;
     return NULL;
 }
+/* A table that cannot be settled fails every call of a step too, and those tell. */
+static float *settled(tic_model *model, float *array) {
+    (void)tic_table_settle(model, NULL);
+    return array;
+}
 float *tic_model_weights(tic_model *model) {
     model->packings.fresh = false; /* the caller may change them */
-    return model->weights;
+    return settled(model, model->weights);
 }
-const float *tic_model_look(const tic_model *model) {
-    return model->weights;
+const float *tic_model_look(tic_model *model) {
+    return settled(model, model->weights);
 }
 float *tic_model_gradient(tic_model *model) {
+    model->table.written = true; /* by the caller, anywhere */
     return model->gradient;
 }
 float *tic_model_moment1(tic_model *model) {
-    return model->moment1;
+    return settled(model, model->moment1);
 }
 float *tic_model_moment2(tic_model *model) {
-    return model->moment2;
+    return settled(model, model->moment2);
 }
 float tic_model_scale(const tic_model *model) {
     return (float)exp((double)model->weights[model->layout.logit_scale]);

@@ -126,10 +126,12 @@ int tic_model_tensor_count(const tic_model *model);
 const tic_tensor *tic_model_tensor(const tic_model *model, int i);
 const tic_tensor *tic_model_find(const tic_model *model, const char *name); /* NULL: no such */
 /* To change weights. The model then packs them anew before it computes, so do not keep the pointer:
- * what is written through it after a call that computed goes unseen. */
+ * what is written through it after a call that computed goes unseen. Nor keep the others: steps of
+ * tokens that no caption had are made when somebody asks for weights or moments (table.c), and all
+ * of them again in the update that follows, once somebody has asked for the gradient. */
 float *tic_model_weights(tic_model *model);
-const float *tic_model_look(const tic_model *model); /* to read them, at no such cost */
-float *tic_model_gradient(tic_model *model);         /* NULL unless train; likewise the moments */
+const float *tic_model_look(tic_model *model); /* to read them, without packing anew */
+float *tic_model_gradient(tic_model *model);   /* NULL unless train; likewise the moments */
 float *tic_model_moment1(tic_model *model);
 float *tic_model_moment2(tic_model *model);
 
@@ -214,14 +216,14 @@ tic_status tic_safetensors_open_summed(tic_safetensors **out, const char *path, 
 
 /* open_clip_model.safetensors and open_clip_config.json in `folder` (made when missing); what
  * open_clip.create_model('local-dir:folder') loads strictly. */
-tic_status tic_model_save(const tic_model *model, const char *folder, tic_error *err);
+tic_status tic_model_save(tic_model *model, const char *folder, tic_error *err);
 /* Loads weights from a folder or a .safetensors file: F32, F16 or BF16, strict on names and shapes,
  * NaN or Inf refused. On failure the weights are unchanged. */
 tic_status tic_model_load(tic_model *model, const char *path, tic_error *err);
 /* Everything an exact resume needs beside the caller's own metadata: weights and moments, with a
  * checksum. */
-tic_status tic_model_save_state(const tic_model *model, const char *path,
-                                const char *const *metadata, tic_error *err);
+tic_status tic_model_save_state(tic_model *model, const char *path, const char *const *metadata,
+                                tic_error *err);
 /* *metadata_file stays open for the caller to read metadata from (tic_safetensors_close). */
 tic_status tic_model_load_state(tic_model *model, const char *path, tic_safetensors **metadata_file,
                                 tic_error *err);

@@ -87,5 +87,6 @@ tic_status tic_encode_texts(tic_model *model, int64_t n, const int32_t *ids, con
                             float *features, tic_error *err) {
     TIC_TRY(check_count(model, n, err));
     TIC_TRY(tic_check_captions(&model->config, n, ids, offsets, err));
+    TIC_TRY(tic_table_settle(model, err));
     return tic_pass_end(model->ctx, encode_texts(model, n, ids, offsets, features, err));
 }

@@ -287,6 +287,36 @@ void tic_packings_free(tic_packings *packings);
 /* Packs all weights anew unless they are as they were; after an update the optimizer has. */
 void tic_pack_weights(tic_model *model);
 
+/* ---- update.c -------------------------------------------------------------------------------- */
+
+/* tic_adamw; *args->squares, unless it is NULL, is added to. */
+tic_status tic_adamw_add(tic_ctx *ctx, tic_adamw_args *args, tic_error *err);
+
+/* ---- table.c: the token table's rows and the optimizer --------------------------------------- */
+
+typedef struct tic_table {
+    int64_t rows;                           /* of the table; 0 without training */
+    int64_t *made;                          /* [rows] steps of AdamW that each has had */
+    int64_t *read;                          /* [rows] the step that read it last, from 1 */
+    int32_t *list;                          /* [rows] */
+    int64_t count;                          /* of those read since the last update, in `list` */
+    tic_adamw_step history[TIC_ADAMW_KEPT]; /* the last steps */
+    int64_t steps;                          /* that there have been */
+    int64_t settled;                        /* those that all rows are known to have had */
+    bool written;                           /* the gradient was given away: any row may have one */
+} tic_table;
+size_t tic_table_bytes(const tic_config *config);
+tic_status tic_table_book(tic_model *model, tic_error *err);
+void tic_table_free(tic_table *table);
+/* Brings all rows up to date. Fails only where an update fails too. */
+tic_status tic_table_settle(tic_model *model, tic_error *err);
+/* A pass is about to read the rows of `ids` and to write their gradient. */
+tic_status tic_table_read(tic_model *model, const int32_t *ids, int64_t count, tic_error *err);
+/* A step of the rows that were read; the others' waits. `now`: without its operands. */
+tic_status tic_table_update(tic_model *model, const tic_adamw_args *now, tic_error *err);
+/* All rows, up to date before, had a step otherwise. */
+void tic_table_updated(tic_model *model);
+
 /* ---- memory.c -------------------------------------------------------------------------------- */
 
 /* Hands out a block from its start; with base NULL it only counts. */
@@ -312,6 +342,7 @@ struct tic_model {
     tic_tensor_row *rows;
     float *weights, *gradient, *moment1, *moment2;
     tic_packings packings;
+    tic_table table;
     tic_tower vision, text;
     tic_step_buffers step;
     void *activations; /* the block that the towers' and the step's pointers lie in */

@@ -135,6 +135,7 @@ static tic_status tower_gradients(tic_model *model, const tic_pass *pass,
 static tic_status gradients(tic_model *model, const tic_batch *batch,
                             const tic_loss_options *options, tic_step_loss *loss, tic_error *err) {
     tic_pack_weights(model);
+    TIC_TRY(tic_table_read(model, batch->ids, batch->offsets[batch->n], err));
     charge(model, options, TIC_FOR_FORWARD);
     TIC_TRY(features(model, batch, err));
     TIC_TRY(losses(model, batch->n, options, loss, err));

@@ -4,32 +4,41 @@
 
 #include <math.h>
 
-static tic_status adamw(tic_model *model, const tic_adamw_options *o, int64_t step, float factor,
-                        int64_t first, int64_t end, float decay, double *squares, tic_error *err) {
-    double part = 0;
+tic_status tic_adamw_add(tic_ctx *ctx, tic_adamw_args *args, tic_error *err) {
+    double part = 0, *const sum = args->squares;
+    args->squares = sum != NULL ? &part : NULL;
+    TIC_TRY(tic_adamw(ctx, args, err));
+    if (sum != NULL)
+        *sum += part;
+    return TIC_OK;
+}
+
+/* `now`: a step without its operands. */
+static tic_status adamw(tic_model *model, const tic_adamw_args *now, int64_t first, int64_t end,
+                        tic_error *err) {
     const tic_packings *packings = &model->packings;
-    const tic_adamw_args args = {
-        .n = end - first,
-        .w = model->weights + first,
-        .g = model->gradient + first,
-        .m = model->moment1 + first,
-        .v = model->moment2 + first,
-        .lr = o->lr,
-        .beta1 = o->beta1,
-        .beta2 = o->beta2,
-        .eps = o->eps,
-        .weight_decay = decay,
-        .grad_scale = factor,
-        .step = step,
-        .zero_grad = true,
-        /* Matrices all decay: their group begins at 0. Packings that were never whole wait. */
-        .matrices = first == 0 && packings->whole ? packings->matrices : NULL,
-        .matrix_count = first == 0 && packings->whole ? packings->matrix_count : 0,
-        .squares = squares != NULL ? &part : NULL,
-    };
-    TIC_TRY(tic_adamw(model->ctx, &args, err));
-    if (squares != NULL)
-        *squares += part;
+    tic_adamw_args args = *now;
+    args.n = end - first;
+    args.w = model->weights + first;
+    args.g = model->gradient + first;
+    args.m = model->moment1 + first;
+    args.v = model->moment2 + first;
+    /* Matrices all decay: their group begins at 0. Packings that were never whole wait. */
+    args.matrices = first == 0 && packings->whole ? packings->matrices : NULL;
+    args.matrix_count = first == 0 && packings->whole ? packings->matrix_count : 0;
+    return tic_adamw_add(model->ctx, &args, err);
+}
+
+/* The table of tokens is the last of the tensors that decay (layout.c). Its rows that no caption
+ * had have a gradient only where the caller wrote it. */
+static tic_status decaying(tic_model *model, const tic_adamw_args *now, tic_error *err) {
+    if (!model->table.written) {
+        TIC_TRY(adamw(model, now, 0, model->layout.text.table, err));
+        return tic_table_update(model, now, err);
+    }
+    TIC_TRY(tic_table_settle(model, err));
+    TIC_TRY(adamw(model, now, 0, model->layout.decayed, err));
+    tic_table_updated(model);
     return TIC_OK;
 }
 
@@ -50,17 +59,25 @@ static tic_status check_finite(double squares, int64_t step, tic_error *err) {
 static tic_status both_groups(tic_model *model, const tic_adamw_options *options, int64_t step,
                               double *squares, tic_error *err) {
     const bool clips = options->clip_norm > 0;
-    const int64_t decayed = model->layout.decayed, size = model->layout.size;
-    double *sum = clips ? NULL : squares;
-    float factor = 1;
+    const int64_t size = model->layout.size;
+    tic_adamw_args now = {.lr = options->lr,
+                          .beta1 = options->beta1,
+                          .beta2 = options->beta2,
+                          .eps = options->eps,
+                          .weight_decay = options->weight_decay,
+                          .grad_scale = 1,
+                          .step = step,
+                          .zero_grad = true,
+                          .squares = clips ? NULL : squares};
     tic_ctx_site(model->ctx, TIC_AT_OPTIMIZER);
     if (clips) {
         TIC_TRY(tic_square_sum(model->ctx, model->gradient, size, squares, err));
         TIC_TRY(check_finite(*squares, step, err));
-        factor = clip_factor(sqrt(*squares), options->clip_norm);
+        now.grad_scale = clip_factor(sqrt(*squares), options->clip_norm);
     }
-    TIC_TRY(adamw(model, options, step, factor, 0, decayed, options->weight_decay, sum, err));
-    TIC_TRY(adamw(model, options, step, factor, decayed, size, 0, sum, err));
+    TIC_TRY(decaying(model, &now, err));
+    now.weight_decay = 0;
+    TIC_TRY(adamw(model, &now, model->layout.decayed, size, err));
     return check_finite(*squares, step, err);
 }
 
