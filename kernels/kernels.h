@@ -467,7 +467,7 @@ typedef struct tic_adamw_matrix {
     int64_t first, rows, cols;   /* element (i, j) is w[first + i * cols + j] */
     const tic_packed *packed[2]; /* of it as a gemm's B, [rows, cols] in memory; NULL: none */
 } tic_adamw_matrix;
-typedef struct tic_adamw_step { /* a step's constants as vectors take them */
+typedef struct tic_adamw_step {       /* a step's constants as vectors take them */
     float rate;                       /* lr / (1 - b1^t) */
     float root;                       /* 1 / sqrt(1 - b2^t) */
     float decay;                      /* 1 - lr wd */
